@@ -1,0 +1,225 @@
+/**
+ * The use cases of a registry as its doors (HTTP, control socket, command line) see them. Names and digests arrive
+ * parsed; who may call was asked before.
+ *
+ * @module
+ */
+import type { CID } from 'multiformats/cid'
+import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
+import type { AbortOptions, ByteRange, ReferrerDescriptor } from './ports.ts'
+
+export interface BlobView {
+  digest: Digest
+  /** Bytes. */
+  size: number
+  root: CID
+}
+
+/** A blob opened for reading; {@link close} is owed, also after a failed read. */
+export interface BlobReading extends BlobView {
+  /**
+   * Verified chunks; one is valid until the next is asked for. Throws CONTENT_CORRUPT before the first byte that does
+   * not hash, so the caller cuts the response.
+   */
+  read(range?: ByteRange, options?: AbortOptions): AsyncIterable<Uint8Array>
+  close(): Promise<void>
+}
+
+export interface UploadView {
+  id: string
+  /** Bytes staged so far. */
+  size: number
+}
+
+/** A request body for an upload session. */
+export interface UploadBody {
+  bytes: AsyncIterable<Uint8Array>
+  /** First byte's position by `Content-Range`; a mismatch is BLOB_UPLOAD_OUT_OF_ORDER. */
+  start?: number
+  /** Length the client promised (`Content-Range` or `Content-Length`); a mismatch is SIZE_INVALID, what arrived stays. */
+  length?: number
+}
+
+export interface ManifestView {
+  digest: Digest
+  mediaType: string
+  size: number
+  /** Image CID when the image is complete. */
+  image?: CID
+}
+
+export interface ManifestReading extends ManifestView {
+  bytes: Uint8Array
+}
+
+export interface PutManifestRequest {
+  bytes: Uint8Array
+  /** `Content-Type` without parameters; empty when the client sent none. */
+  mediaType: string
+  /** Digest in the request target, checked against the bytes. */
+  digest?: Digest
+  /** Tags to set, from the target or `?tag=` (end-7b). */
+  tags: readonly string[]
+  /** `If-Match`: digests (or `*`), one of which the first tag, or the digest, must currently name. */
+  ifMatch?: readonly (Digest | '*')[]
+}
+
+export interface PutManifestResult extends ManifestView {
+  tags: readonly string[]
+  /** Present when the manifest has a subject (`OCI-Subject`). */
+  subject?: Digest
+}
+
+export interface Page<T> {
+  items: T[]
+  /** Pass as `after` for the next page; absent on the last one. */
+  next?: string
+}
+
+export interface PageRequest extends AbortOptions {
+  /** Exclusive lower bound. */
+  after?: string
+  /** Items at most. */
+  limit: number
+}
+
+export interface GcReport {
+  dryRun: boolean
+  /** Repository links to blobs that no manifest uses. */
+  links: number
+  /** Manifests without a tag, only when asked to delete those. */
+  manifests: number
+  blobs: number
+  /** Bytes of those blobs. */
+  bytes: number
+  /** Upload sessions older than the purge age. */
+  uploads: number
+}
+
+export interface GcOptions extends AbortOptions {
+  dryRun?: boolean
+  /** Delete manifests that no tag, index or referrer's subject leads to. Default false, as in distribution. */
+  deleteUntagged?: boolean
+  onProgress?: (report: Readonly<GcReport>) => void
+}
+
+/** A blob or manifest whose bytes rotted, and every tag it hurts. */
+export interface Damage {
+  digest: Digest
+  /** Where the bytes were moved. */
+  quarantined?: string
+  repaired: boolean
+  problem: 'corrupt' | 'missing' | 'unindexed' | 'stray'
+  /** `repository:tag` or `repository@digest` of the images that need it. */
+  images: string[]
+}
+
+export interface ScrubReport {
+  blobs: number
+  manifests: number
+  bytes: number
+  damages: number
+}
+
+export interface ScrubOptions extends AbortOptions {
+  /** Mend what can be mended without the bytes: re-index, remove strays. Default false. */
+  repair?: boolean
+  onProgress?: (report: Readonly<ScrubReport>) => void
+  onDamage?: (damage: Damage) => void
+}
+
+export interface InspectedLayer {
+  mediaType: string
+  digest: Digest
+  size: number
+  /** Absent when the blob is not on this disk. */
+  cid?: string
+}
+
+export interface Inspection {
+  repository: string
+  tag?: string
+  digest: Digest
+  mediaType: string
+  size: number
+  /** CID of the manifest's own bytes. */
+  cid: string
+  imageCid?: string
+  manifest: unknown
+  config?: InspectedLayer & { content?: unknown }
+  layers: InspectedLayer[]
+  manifests: (InspectedLayer & { platform?: unknown; imageCid?: string })[]
+  subject?: Digest
+}
+
+/** Everything a door may ask of the registry. */
+export interface Registry {
+  /** end-2 HEAD. @throws {RegistryError} BLOB_UNKNOWN */
+  statBlob(repository: string, digest: Digest, options?: AbortOptions): Promise<BlobView>
+  /** end-2. @throws {RegistryError} BLOB_UNKNOWN */
+  openBlob(repository: string, digest: Digest, options?: AbortOptions): Promise<BlobReading>
+  /** end-10: takes the blob out of the repository; GC frees the bytes when no repository holds it. @throws BLOB_UNKNOWN */
+  deleteBlob(repository: string, digest: Digest, options?: AbortOptions): Promise<void>
+
+  /** end-4a, end-4c. @throws {RegistryError} TOOMANYREQUESTS when too many sessions are open */
+  startUpload(repository: string, algorithm: DigestAlgorithm, options?: AbortOptions): Promise<UploadView>
+  /**
+   * end-11. With `from`: that repository must hold it. Without: any repository that `mayPull` allows.
+   * `undefined` is a miss, whatever its reason.
+   */
+  mountBlob(
+    repository: string,
+    digest: Digest,
+    from: string | undefined,
+    mayPull: (repository: string) => boolean,
+    options?: AbortOptions
+  ): Promise<BlobView | undefined>
+  /** end-13. @throws {RegistryError} BLOB_UPLOAD_UNKNOWN */
+  uploadStatus(repository: string, id: string, options?: AbortOptions): Promise<UploadView>
+  /** end-5. @throws {RegistryError} BLOB_UPLOAD_UNKNOWN, BLOB_UPLOAD_OUT_OF_ORDER, BLOB_UPLOAD_BUSY, SIZE_INVALID, STORAGE_FULL */
+  appendUpload(repository: string, id: string, body: UploadBody, options?: AbortOptions): Promise<UploadView>
+  /** end-6, end-4b: appends the body if there is one, verifies, commits durably. @throws as append, and DIGEST_INVALID */
+  finishUpload(
+    repository: string,
+    id: string,
+    digest: Digest,
+    body: UploadBody | undefined,
+    options?: AbortOptions
+  ): Promise<BlobView>
+  /** end-14. @throws {RegistryError} BLOB_UPLOAD_UNKNOWN */
+  cancelUpload(repository: string, id: string, options?: AbortOptions): Promise<void>
+
+  /** end-3. @throws {RegistryError} MANIFEST_UNKNOWN, or NAME_UNKNOWN when there is no such repository */
+  getManifest(
+    repository: string,
+    reference: { tag: string } | { digest: Digest },
+    options?: AbortOptions
+  ): Promise<ManifestReading>
+  /** end-7a, end-7b. @throws {RegistryErrors} MANIFEST_BLOB_UNKNOWN for each missing one; {RegistryError} MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_CHANGED, STORAGE_FULL */
+  putManifest(repository: string, request: PutManifestRequest, options?: AbortOptions): Promise<PutManifestResult>
+  /** end-9 by digest: its tags go with it. @throws {RegistryError} MANIFEST_UNKNOWN */
+  deleteManifest(repository: string, digest: Digest, options?: AbortOptions): Promise<void>
+  /** end-9 by tag: only the tag goes. @throws {RegistryError} MANIFEST_UNKNOWN */
+  deleteTag(repository: string, tag: string, options?: AbortOptions): Promise<void>
+
+  /** end-8. @throws {RegistryError} NAME_UNKNOWN */
+  listTags(repository: string, page: PageRequest): Promise<Page<string>>
+  /** `_catalog` of the original Docker API, names in byte order. `visible` filters by access before the page is cut. */
+  listRepositories(page: PageRequest, visible: (repository: string) => boolean): Promise<Page<string>>
+  /** end-12. Never "not found". */
+  listReferrers(
+    repository: string,
+    subject: Digest,
+    page: PageRequest & { artifactType?: string }
+  ): Promise<Page<ReferrerDescriptor>>
+
+  inspect(
+    repository: string,
+    reference: { tag: string } | { digest: Digest },
+    options?: AbortOptions
+  ): Promise<Inspection>
+  collectGarbage(options?: GcOptions): Promise<GcReport>
+  /** Removes upload sessions started before the age. Returns how many. */
+  purgeUploads(olderThanMs: number, options?: AbortOptions & { dryRun?: boolean }): Promise<number>
+  scrub(options?: ScrubOptions): Promise<ScrubReport>
+}
