@@ -1,0 +1,172 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { DataFolderLocked, DataFolderUnusable, findHolder, openDataFolder } from '../../src/data-folder.ts'
+
+let root: string
+let children: ChildProcessWithoutNullStreams[]
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'pinnace-folder-'))
+  children = []
+})
+
+afterEach(async () => {
+  for (const child of children) if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+  await rm(root, { recursive: true, force: true })
+})
+
+/** A process of its own that tries to take the folder, and the first line it says. */
+async function contend(path: string, uid?: number): Promise<{ child: ChildProcessWithoutNullStreams; said: string }> {
+  const child = spawn(process.execPath, [
+    join(import.meta.dirname, 'contender.ts'),
+    path,
+    ...(uid === undefined ? [] : [String(uid)])
+  ])
+  children.push(child)
+  const [said] = (await once(createInterface(child.stdout), 'line')) as [string]
+  return { child, said }
+}
+
+describe('the lock', () => {
+  it('names the process that holds it', async () => {
+    const { child, said } = await contend(root)
+    expect(said).toBe('held')
+    const refusal = await openDataFolder(root, { command: 'gc' }).catch((error: unknown) => error)
+    expect(refusal).toBeInstanceOf(DataFolderLocked)
+    expect(refusal).toMatchObject({ holder: { pid: child.pid, command: 'serve' } })
+    expect(String(refusal)).toMatch(new RegExp(`process ${child.pid} \\(pinnace serve, since \\d{4}-`))
+    expect(await findHolder(root)).toMatchObject({ pid: child.pid })
+  })
+
+  it('is free after the holder closed, also in one process', async () => {
+    const first = await openDataFolder(root, { command: 'serve' })
+    await expect(openDataFolder(root, { command: 'gc' })).rejects.toBeInstanceOf(DataFolderLocked)
+    await first.close()
+    await first.close()
+    expect(await findHolder(root)).toBeUndefined()
+    const second = await openDataFolder(root, { command: 'gc' })
+    await second.close()
+  })
+
+  it('is free after the holder was killed, reaped or not', async () => {
+    const { child } = await contend(root)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    const folder = await openDataFolder(root, { command: 'serve' })
+    await folder.close()
+  })
+
+  it('is not held by a stranger whose pid was used again', async () => {
+    const first = await openDataFolder(root, { command: 'serve' })
+    const [name = ''] = await readdir(join(root, 'lock'))
+    const record = JSON.parse(await readFile(join(root, 'lock', name), 'utf8'))
+    await first.close()
+    await writeFile(join(root, 'lock', name), JSON.stringify({ ...record, start: 'another start' }))
+    expect(await findHolder(root)).toBeUndefined()
+    const second = await openDataFolder(root, { command: 'serve' })
+    await second.close()
+  })
+
+  it('is not held by a record of another boot, an emptied one, or one of a container that no longer answers', async () => {
+    const first = await openDataFolder(root, { command: 'serve' })
+    const [name = ''] = await readdir(join(root, 'lock'))
+    const record = JSON.parse(await readFile(join(root, 'lock', name), 'utf8'))
+    await first.close()
+    for (const stale of [
+      JSON.stringify({ ...record, boot: 'another' }),
+      '',
+      JSON.stringify({ ...record, namespace: 'pid:[1]', controlSocket: join(root, 'control.sock') })
+    ]) {
+      await rm(join(root, 'lock'), { recursive: true })
+      await mkdir(join(root, 'lock'))
+      await writeFile(join(root, 'lock', '41'), stale)
+      const folder = await openDataFolder(root, { command: 'serve' })
+      expect(await readdir(join(root, 'lock'))).toEqual(['42'])
+      await folder.close()
+    }
+  })
+
+  it('is held by a container that answers on its socket', async () => {
+    const first = await openDataFolder(root, { command: 'serve' })
+    const [name = ''] = await readdir(join(root, 'lock'))
+    const record = JSON.parse(await readFile(join(root, 'lock', name), 'utf8'))
+    await first.close()
+    const controlSocket = join(root, 'control.sock')
+    const server = createServer().listen(controlSocket)
+    await once(server, 'listening')
+    await writeFile(join(root, 'lock', name), JSON.stringify({ ...record, namespace: 'pid:[1]', controlSocket }))
+    await expect(openDataFolder(root, { command: 'gc' })).rejects.toBeInstanceOf(DataFolderLocked)
+    server.close()
+  })
+
+  it('goes to exactly one of many who find the same dead holder at once', async () => {
+    for (let round = 0; round < 3; round++) {
+      const { child } = await contend(root)
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+      const contenders = await Promise.all(Array.from({ length: 8 }, () => contend(root)))
+      const winners = contenders.filter(({ said }) => said === 'held')
+      expect(winners).toHaveLength(1)
+      const [winner] = winners
+      for (const { said } of contenders) expect(['held', `refused ${winner?.child.pid}`]).toContain(said)
+      winner?.child.stdin.end()
+      if (winner !== undefined) await once(winner.child, 'exit')
+    }
+  })
+})
+
+describe('the control socket', () => {
+  it('lies in the folder, is recorded, and what a killed process left there is removed', async () => {
+    const folder = await openDataFolder(root, { command: 'serve' })
+    await writeFile(join(root, 'control.sock'), '')
+    const socket = await folder.publishControlSocket()
+    expect(socket).toBe(join(root, 'control.sock'))
+    expect(await readdir(root)).toEqual(['lock'])
+    expect(await findHolder(root)).toMatchObject({ controlSocket: socket })
+    await folder.close()
+  })
+
+  it('lies in a private folder elsewhere when the path is too long for a socket address', async () => {
+    const deep = join(root, 'd'.repeat(100))
+    const folder = await openDataFolder(deep, { command: 'serve' })
+    const socket = await folder.publishControlSocket()
+    expect(Buffer.byteLength(socket)).toBeLessThanOrEqual(103)
+    expect((await stat(join(socket, '..'))).mode & 0o777).toBe(0o700)
+    const server = createServer().listen(socket)
+    await once(server, 'listening')
+    expect(await findHolder(deep)).toMatchObject({ controlSocket: socket })
+    server.close()
+    await once(server, 'close')
+    await folder.close()
+    await expect(stat(join(socket, '..'))).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+})
+
+describe('a folder that cannot be used', () => {
+  it('is private when made here', async () => {
+    const folder = await openDataFolder(join(root, 'new', 'er'), { command: 'serve' })
+    expect((await stat(join(root, 'new', 'er'))).mode & 0o777).toBe(0o700)
+    await folder.close()
+  })
+
+  it('says that a file is in the way', async () => {
+    await writeFile(join(root, 'file'), '')
+    const refusal = await openDataFolder(join(root, 'file'), { command: 'serve' }).catch((error: unknown) => error)
+    expect(refusal).toBeInstanceOf(DataFolderUnusable)
+    expect(String(refusal)).toMatch(/is not a folder/)
+  })
+
+  it('says who may not write it and whose it is', async () => {
+    await chmod(root, 0o555)
+    // Root may write anywhere, so where the tests run as root the contender is somebody else.
+    const { said } = await contend(join(root, 'data'), process.getuid?.() === 0 ? 65534 : undefined)
+    await chmod(root, 0o700)
+    expect(said).toMatch(/^DataFolderUnusable: user \d+ may not write the data folder .* belongs to user \d+, mode 555/)
+  })
+})
