@@ -1,5 +1,5 @@
-// Prints "N passed, N failed, N skipped" from the report of vitest's JSON reporter. Exits with 1 if anything failed or
-// nothing passed. Runs on any Node, so that it works where the dependencies could not be installed.
+// Prints, from the report of vitest's JSON reporter, what was not run and then "N passed, N failed, N skipped". Exits
+// with 1 if anything failed or nothing passed. Runs on any Node, so that it works where the dependencies could not be installed.
 import { readFileSync } from 'node:fs'
 
 function read(path) {
@@ -12,6 +12,9 @@ function read(path) {
 }
 
 const report = read(process.argv[2])
+for (const { status, fullName } of report.testResults.flatMap(file => file.assertionResults)) {
+  if (status !== 'passed' && status !== 'failed') console.log(`not run: ${fullName}`)
+}
 const statuses = report.testResults.flatMap(file => {
   const tests = file.assertionResults.map(test => test.status)
   // A file that could not be loaded has no tests to fail; it is one failure itself.
