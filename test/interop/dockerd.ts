@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Daemon, startDaemon } from './daemon.ts'
@@ -32,7 +32,9 @@ export interface Dockerd {
 export async function makeBusyboxRoot(folder: string): Promise<void> {
   const bin = join(folder, 'bin')
   await mkdir(bin, { recursive: true })
-  await mkdir(join(folder, 'tmp'), { recursive: true, mode: 0o1777 })
+  await mkdir(join(folder, 'tmp'), { recursive: true })
+  // Not by mkdir, whose mode the umask cuts.
+  await chmod(join(folder, 'tmp'), 0o1777)
   await mkdir(join(folder, 'etc'), { recursive: true })
   await writeFile(join(folder, 'etc', 'passwd'), 'root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n')
   await writeFile(join(folder, 'etc', 'group'), 'root:x:0:\nnogroup:x:65534:\n')

@@ -42,6 +42,10 @@ const killGrace = 5_000
 
 let home: string | undefined
 
+// Vitest ends its workers by SIGTERM, and a process that a signal ends never sees its `exit` event: no folder would be
+// removed and no daemon stopped there.
+if (process.env.VITEST !== undefined) process.once('SIGTERM', () => process.exit(143))
+
 /**
  * The whole environment of a foreign program: a `PATH` that finds the pinned tools first, and a home of its own for the
  * life of this process. A developer's credentials, mirrors and proxies neither help nor hurt, nor are they changed.
