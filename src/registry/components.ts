@@ -1,0 +1,46 @@
+import type { Settler } from './blobs/settle.ts'
+import type { VerifiedBlobs } from './blobs/verified.ts'
+import type { KeyedLock } from './keyed-lock.ts'
+import type { BlobFiles, BlobSource, Clock, DagBuilder, Log, MetadataStore, UploadStaging } from './ports.ts'
+
+/** What `node.ts` hands to the use cases. */
+export interface RegistryComponents {
+  metadata: MetadataStore
+  staging: UploadStaging
+  files: BlobFiles
+  dags: DagBuilder
+  clock: Clock
+  log: Log
+  /** Places to look for a blob that is not on this disk, best first. */
+  sources?: readonly BlobSource[]
+}
+
+/** `validation.manifests.indexes` of distribution: which children an index must have. */
+export type RequiredPlatforms = 'all' | 'none' | readonly { os: string; architecture: string }[]
+
+export interface RegistryInit {
+  /** `changed`: a blob is hashed at its first read and whenever its file changed since; `always`: at every read. Default `changed`. */
+  verifyReads?: 'changed' | 'always'
+  /** ms a link or manifest is safe from GC after it was last relied on. Default 24 h. */
+  graceMs?: number
+  /** Upload sessions open at once. Default 10,000. */
+  maxUploads?: number
+  /** What a manifest may reference without it being here. Default `none`. */
+  sparse?: 'none' | 'indexes' | 'all'
+  platforms?: RequiredPlatforms
+  /** ms a request waits for another one that is writing to the same upload session. Default 10 s. */
+  sessionWaitMs?: number
+  /** Patterns that a descriptor's `urls` must, and must not, match (`validation.manifests.urls`). */
+  urls?: { allow: readonly RegExp[]; deny: readonly RegExp[] }
+}
+
+/** Components and settings as the use cases share them. */
+export interface Registration extends RegistryComponents {
+  init: Required<Omit<RegistryInit, 'urls'>> & Pick<RegistryInit, 'urls'>
+  /** One writer a digest: commit, deletion and quarantine of the same blob never interleave. */
+  blobLocks: KeyedLock
+  /** One writer an upload session. */
+  sessionLocks: KeyedLock
+  verified: VerifiedBlobs
+  settler: Settler
+}

@@ -1,0 +1,91 @@
+/**
+ * The registry's use cases, assembled. One verb a file; the ports they need are in `ports.ts`, the interface their doors
+ * see in `registry.ts`.
+ *
+ * @module
+ */
+import { openBlob } from './blobs/open.ts'
+import { deleteBlob } from './blobs/remove.ts'
+import { Settler } from './blobs/settle.ts'
+import { statBlob } from './blobs/stat.ts'
+import { VerifiedBlobs } from './blobs/verified.ts'
+import type { Registration, RegistryComponents, RegistryInit } from './components.ts'
+import { inspect } from './inspect.ts'
+import { KeyedLock } from './keyed-lock.ts'
+import { listReferrers, listRepositories, listTags } from './lists.ts'
+import { collectGarbage, exclusive } from './maintenance/gc.ts'
+import { recover } from './maintenance/recover.ts'
+import { scrub } from './maintenance/scrub.ts'
+import { deleteManifest } from './manifests/delete.ts'
+import { deleteTag } from './manifests/delete-tag.ts'
+import { getManifest } from './manifests/get.ts'
+import { putManifest } from './manifests/put.ts'
+import type { GcOptions, Registry } from './registry.ts'
+import { appendUpload } from './uploads/append.ts'
+import { cancelUpload } from './uploads/cancel.ts'
+import { finishUpload } from './uploads/finish.ts'
+import { mountBlob } from './uploads/mount.ts'
+import { OpenSessions } from './uploads/open-sessions.ts'
+import { purgeUploads } from './uploads/purge.ts'
+import { readSession } from './uploads/session.ts'
+import { startUpload } from './uploads/start.ts'
+
+const day = 24 * 60 * 60 * 1000
+
+/** A registry that has recovered from whatever happened before, and how to stop it. */
+export interface OpenRegistry {
+  registry: Registry
+  /** Finishes work behind requests; the ports are closed by whoever opened them. */
+  close(): Promise<void>
+}
+
+export async function openRegistry(components: RegistryComponents, init: RegistryInit = {}): Promise<OpenRegistry> {
+  const registration: Registration = {
+    ...components,
+    init: {
+      verifyReads: 'changed',
+      graceMs: day,
+      maxUploads: 10_000,
+      sparse: 'none',
+      platforms: 'all',
+      sessionWaitMs: 10_000,
+      ...init
+    },
+    blobLocks: new KeyedLock(),
+    sessionLocks: new KeyedLock(),
+    verified: new VerifiedBlobs(),
+    settler: new Settler(components)
+  }
+  const sessions = new OpenSessions()
+  await recover(registration, sessions)
+  return { registry: assemble(registration, sessions), close: () => registration.settler.close() }
+}
+
+function assemble(registration: Registration, sessions: OpenSessions): Registry {
+  const collect = exclusive('garbage collection', (options?: GcOptions) => collectGarbage(registration, options))
+  return {
+    statBlob: (...args) => statBlob(registration, ...args),
+    openBlob: (...args) => openBlob(registration, ...args),
+    deleteBlob: (...args) => deleteBlob(registration, ...args),
+    startUpload: (repository, algorithm) => startUpload(registration, sessions, repository, algorithm),
+    mountBlob: (...args) => mountBlob(registration, ...args),
+    uploadStatus: async (repository, id, options) => ({
+      id,
+      size: (await readSession(registration, repository, id, options)).size
+    }),
+    appendUpload: (...args) => appendUpload(registration, ...args),
+    finishUpload: (...args) => finishUpload(registration, sessions, ...args),
+    cancelUpload: (...args) => cancelUpload(registration, sessions, ...args),
+    getManifest: (...args) => getManifest(registration, ...args),
+    putManifest: (...args) => putManifest(registration, ...args),
+    deleteManifest: (...args) => deleteManifest(registration, ...args),
+    deleteTag: (...args) => deleteTag(registration, ...args),
+    listTags: (...args) => listTags(registration, ...args),
+    listRepositories: (...args) => listRepositories(registration, ...args),
+    listReferrers: (...args) => listReferrers(registration, ...args),
+    inspect: (...args) => inspect(registration, ...args),
+    collectGarbage: collect,
+    purgeUploads: (...args) => purgeUploads(registration, sessions, ...args),
+    scrub: exclusive('scrub', options => scrub(registration, options))
+  }
+}

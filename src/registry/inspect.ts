@@ -1,0 +1,102 @@
+import type { Digest } from '../oci/digest.ts'
+import { type Descriptor, parseManifest } from '../oci/manifest.ts'
+import { openRecord } from './blobs/open.ts'
+import type { Registration } from './components.ts'
+import { getManifest } from './manifests/get.ts'
+import { leafHashes } from './manifests/leaf-hashes.ts'
+import type { AbortOptions } from './ports.ts'
+import type { InspectedLayer, Inspection } from './registry.ts'
+
+/** Bytes of a config that are read to be shown. */
+const maxConfigSize = 4 * 1024 * 1024
+
+/** Everything about one image: manifest, config, layers, and the CID of each. */
+export async function inspect(
+  registration: Registration,
+  repository: string,
+  reference: { tag: string } | { digest: Digest },
+  options?: AbortOptions
+): Promise<Inspection> {
+  const reading = await getManifest(registration, repository, reference, options)
+  const { digest, mediaType, bytes, size } = reading
+  const manifest = parseManifest(bytes, mediaType)
+  const own = registration.dags.file({ size, leaves: leafHashes(bytes) })
+  const inspection: Inspection = {
+    repository,
+    digest,
+    mediaType,
+    size,
+    cid: own.root.toString(),
+    manifest: JSON.parse(Buffer.from(bytes).toString('utf8')),
+    layers: await Promise.all(manifest.layers.map(layer => inspectBlob(registration, layer, options))),
+    manifests: await Promise.all(
+      manifest.manifests.map(child => inspectChild(registration, repository, child, options))
+    )
+  }
+  if ('tag' in reference) inspection.tag = reference.tag
+  if (reading.image !== undefined) inspection.imageCid = reading.image.toString()
+  if (manifest.subject !== undefined) inspection.subject = manifest.subject
+  if (manifest.config !== undefined) inspection.config = await inspectConfig(registration, manifest.config, options)
+  return inspection
+}
+
+async function inspectBlob(
+  registration: Registration,
+  descriptor: Descriptor,
+  options?: AbortOptions
+): Promise<InspectedLayer> {
+  const { mediaType, digest, size } = descriptor
+  const record = await registration.metadata.blob(digest, options)
+  return record === undefined ? { mediaType, digest, size } : { mediaType, digest, size, cid: record.root.toString() }
+}
+
+async function inspectChild(
+  registration: Registration,
+  repository: string,
+  child: Descriptor,
+  options?: AbortOptions
+): Promise<Inspection['manifests'][number]> {
+  const { mediaType, digest, size } = child
+  const held = await registration.metadata.revision(repository, digest, options)
+  const bytes = held === undefined ? undefined : await registration.metadata.manifestBytes(digest, options)
+  const image = await registration.metadata.image(digest, options)
+  return {
+    ...(bytes === undefined
+      ? await inspectBlob(registration, child, options)
+      : {
+          mediaType,
+          digest,
+          size,
+          cid: registration.dags.file({ size: bytes.length, leaves: leafHashes(bytes) }).root.toString()
+        }),
+    ...(child.platform === undefined ? {} : { platform: child.platform }),
+    ...(image === undefined ? {} : { imageCid: image.root.toString() })
+  }
+}
+
+async function inspectConfig(
+  registration: Registration,
+  config: Descriptor,
+  options?: AbortOptions
+): Promise<NonNullable<Inspection['config']>> {
+  const shown = await inspectBlob(registration, config, options)
+  const content = await readJson(registration, config, options)
+  return content === undefined ? shown : { ...shown, content }
+}
+
+/** The config as JSON, when it is there, small and JSON; artifacts have configs of any form. */
+async function readJson(registration: Registration, descriptor: Descriptor, options?: AbortOptions): Promise<unknown> {
+  const record = await registration.metadata.blob(descriptor.digest, options)
+  if (record === undefined || record.size > maxConfigSize || !descriptor.mediaType.endsWith('json')) return undefined
+  const reading = await openRecord(registration, descriptor.digest, record)
+  try {
+    const chunks: Buffer[] = []
+    for await (const chunk of reading.read(undefined, options)) chunks.push(Buffer.from(chunk))
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  } finally {
+    await reading.close()
+  }
+}

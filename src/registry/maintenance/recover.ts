@@ -1,0 +1,46 @@
+import type { Registration } from '../components.ts'
+import type { OpenSessions } from '../uploads/open-sessions.ts'
+
+/**
+ * Finishes what a crash interrupted. Its cost is what was under way, never the size of the store:
+ * blobs acknowledged but not seen in place are put there, deleted blobs' files removed, staged files without a session
+ * and sessions without a staged file dropped.
+ */
+export async function recover(registration: Registration, sessions: OpenSessions): Promise<void> {
+  await placeBlobs(registration)
+  await removeDoomed(registration)
+  await matchSessions(registration, sessions)
+}
+
+async function placeBlobs(registration: Registration): Promise<void> {
+  const { metadata, staging, files, settler, log } = registration
+  for await (const { digest, uploadId } of metadata.unplaced()) {
+    const record = await metadata.blob(digest)
+    const staged = await staging.size(uploadId)
+    if (record !== undefined && staged === record.size) await staging.place(uploadId, digest)
+    const file = await files.open(digest)
+    await file?.close()
+    if (file === undefined) log.error({ digest }, 'a blob of this registry has no file: run "pinnace scrub"')
+    settler.add(digest)
+  }
+}
+
+async function removeDoomed(registration: Registration): Promise<void> {
+  const { metadata, files } = registration
+  for await (const digest of metadata.doomed()) {
+    if ((await metadata.blob(digest)) === undefined) await files.remove(digest)
+    await metadata.removed(digest)
+  }
+}
+
+async function matchSessions(registration: Registration, sessions: OpenSessions): Promise<void> {
+  const { metadata, staging } = registration
+  for await (const { id } of staging.list()) {
+    if ((await metadata.upload(id)) === undefined) await staging.discard(id)
+  }
+  for await (const { id } of metadata.uploads()) {
+    if ((await staging.size(id)) === undefined)
+      await metadata.commit([{ type: 'deleteUpload', id }], [], { durable: false })
+    else sessions.opened(id)
+  }
+}

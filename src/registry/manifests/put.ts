@@ -1,0 +1,156 @@
+import { RegistryError } from '../../errors.ts'
+import { algorithmOf, type Digest, digestOf } from '../../oci/digest.ts'
+import {
+  type Manifest,
+  maxManifestSize,
+  parseManifest,
+  referencedDescriptors,
+  referrerArtifactType
+} from '../../oci/manifest.ts'
+import type { Registration } from '../components.ts'
+import { buildImage, completeParents } from '../images/complete.ts'
+import { imageManifest } from '../images/members.ts'
+import {
+  type AbortOptions,
+  type ImageRecord,
+  type Mutation,
+  type Precondition,
+  PreconditionFailed,
+  type ReferrerDescriptor
+} from '../ports.ts'
+import type { PutManifestRequest, PutManifestResult } from '../registry.ts'
+import { checkReferences } from './check.ts'
+import { checkUrls } from './check-urls.ts'
+import { ifMatchConditions } from './if-match.ts'
+import { leafHashes } from './leaf-hashes.ts'
+
+/** Rounds against GC and deletes that run beside; each sees what the other did. */
+const maxRounds = 5
+
+/** end-7: stores the bytes as they are, links, referrer, tags and image CID in one durable batch. */
+export async function putManifest(
+  registration: Registration,
+  repository: string,
+  request: PutManifestRequest,
+  options?: AbortOptions
+): Promise<PutManifestResult> {
+  const { bytes } = request
+  if (bytes.length > maxManifestSize)
+    throw new RegistryError('MANIFEST_TOO_LARGE', { detail: { limit: maxManifestSize } })
+  const digest = checkDigest(request)
+  const manifest = parseManifest(bytes, request.mediaType)
+  checkUrls(registration.init.urls, bytes)
+  const mediaType = request.mediaType === '' ? manifest.mediaType : request.mediaType
+  for (let round = 1; ; round++) {
+    const conditions = [
+      ...(await ifMatchConditions(registration, repository, digest, request, options)),
+      ...(await checkReferences(registration, repository, manifest, options))
+    ]
+    const built = await imageOf(registration, repository, digest, bytes, options)
+    const mutations = [
+      ...storeMutations(registration, repository, digest, manifest, mediaType, request),
+      ...(built?.mutations ?? [])
+    ]
+    if (await commitUnlessChanged(registration, mutations, conditions, round, options)) {
+      await completeParents(registration, repository, digest, options)
+      return result(digest, manifest, mediaType, bytes.length, request.tags, built?.record)
+    }
+  }
+}
+
+function checkDigest(request: PutManifestRequest): Digest {
+  const { digest, bytes } = request
+  const actual = digestOf(bytes, digest === undefined ? 'sha256' : algorithmOf(digest))
+  if (digest === undefined || digest === actual) return actual
+  throw new RegistryError('DIGEST_INVALID', {
+    message: `the manifest hashes to ${actual}, not to ${digest}`,
+    detail: { claimed: digest, actual }
+  })
+}
+
+async function imageOf(
+  registration: Registration,
+  repository: string,
+  digest: Digest,
+  bytes: Uint8Array,
+  options?: AbortOptions
+) {
+  const image = imageManifest(repository, digest, bytes)
+  return image === undefined ? undefined : buildImage(registration, image, options)
+}
+
+function storeMutations(
+  registration: Registration,
+  repository: string,
+  digest: Digest,
+  manifest: Manifest,
+  mediaType: string,
+  request: PutManifestRequest
+): Mutation[] {
+  const { bytes, tags } = request
+  const at = registration.clock.now()
+  const blocks = registration.dags.file({ size: bytes.length, leaves: leafHashes(bytes) }).blocks
+  const mutations: Mutation[] = [
+    { type: 'putManifest', digest, bytes },
+    { type: 'putBlocks', home: `manifest:${digest}`, blocks },
+    { type: 'putRevision', repository, digest, record: { mediaType, size: bytes.length, at } }
+  ]
+  for (const child of referencedDescriptors(manifest)) {
+    mutations.push({ type: 'putReference', repository, child: child.digest, parent: digest })
+  }
+  if (manifest.subject !== undefined) {
+    const descriptor = referrerDescriptor(digest, manifest, mediaType, bytes.length)
+    mutations.push({ type: 'putReferrer', repository, subject: manifest.subject, descriptor })
+  }
+  for (const tag of tags) mutations.push({ type: 'putTag', repository, tag, record: { digest, at } })
+  return mutations
+}
+
+export function referrerDescriptor(
+  digest: Digest,
+  manifest: Manifest,
+  mediaType: string,
+  size: number
+): ReferrerDescriptor {
+  const descriptor: ReferrerDescriptor = { mediaType, digest, size }
+  const artifactType = referrerArtifactType(manifest)
+  if (artifactType !== undefined) descriptor.artifactType = artifactType
+  if (manifest.annotations !== undefined) descriptor.annotations = manifest.annotations
+  return descriptor
+}
+
+/** `false` when something the checks relied on changed meanwhile: look again. */
+async function commitUnlessChanged(
+  registration: Registration,
+  mutations: Mutation[],
+  conditions: Precondition[],
+  round: number,
+  options?: AbortOptions
+): Promise<boolean> {
+  try {
+    await registration.metadata.commit(mutations, conditions, options)
+    return true
+  } catch (error) {
+    if (!(error instanceof PreconditionFailed)) throw error
+    if (round < maxRounds) return false
+    throw new RegistryError('UNAVAILABLE', {
+      message: 'the repository keeps changing under this push',
+      headers: { 'Retry-After': '1' },
+      cause: error
+    })
+  }
+}
+
+function result(
+  digest: Digest,
+  manifest: Manifest,
+  mediaType: string,
+  size: number,
+  tags: readonly string[],
+  image: ImageRecord | undefined
+): PutManifestResult {
+  const put: PutManifestResult = { digest, mediaType, size, tags }
+  if (manifest.subject !== undefined) put.subject = manifest.subject
+  if (image !== undefined) put.image = image.root
+  return put
+}

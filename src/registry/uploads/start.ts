@@ -1,0 +1,35 @@
+import { randomUUID } from 'node:crypto'
+import { RegistryError } from '../../errors.ts'
+import type { DigestAlgorithm } from '../../oci/digest.ts'
+import type { Registration } from '../components.ts'
+import type { UploadView } from '../registry.ts'
+import type { OpenSessions } from './open-sessions.ts'
+
+/** end-4a, end-4c: opens a session. It outlives a killed process, not a power cut: nothing was acknowledged yet. */
+export async function startUpload(
+  registration: Registration,
+  sessions: OpenSessions,
+  repository: string,
+  algorithm: DigestAlgorithm
+): Promise<UploadView> {
+  const { metadata, staging, clock, init } = registration
+  if (sessions.count >= init.maxUploads) {
+    throw new RegistryError('TOOMANYREQUESTS', {
+      message: `too many open upload sessions (limit ${init.maxUploads}): finish or cancel some`,
+      headers: { 'Retry-After': '30' }
+    })
+  }
+  const id = randomUUID()
+  sessions.opened(id)
+  try {
+    await staging.create(id, algorithm)
+    await metadata.commit([{ type: 'putUpload', id, record: { repository, algorithm, startedAt: clock.now() } }], [], {
+      durable: false
+    })
+  } catch (error) {
+    sessions.ended(id)
+    await staging.discard(id).catch(() => undefined)
+    throw error
+  }
+  return { id, size: 0 }
+}
