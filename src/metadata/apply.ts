@@ -1,0 +1,134 @@
+import { setImmediate } from 'node:timers/promises'
+import type { Digest } from '../oci/digest.ts'
+import type { BlockEntry, BlockHome, Mutation } from '../registry/ports.ts'
+import { hexOf, keys, prefixes } from './keys.ts'
+import type { Layer } from './layer.ts'
+import { decode, encode } from './records.ts'
+import type { View } from './view.ts'
+
+/** What the store itself records beside the mutations of its port. */
+export type Change = Mutation | { type: 'placed'; digest: Digest } | { type: 'removed'; digest: Digest }
+
+/** Blocks handled before the event loop gets a turn: a 10 GiB blob has ten thousand. */
+const SLICE = 1024
+
+/** Puts a change, and every index entry that follows from it, into the layer that `view` is seen through. */
+export async function apply(layer: Layer, view: View, change: Change): Promise<void> {
+  switch (change.type) {
+    case 'putBlob':
+      layer.put(keys.blob(change.digest), encode.blob(change.record))
+      layer.put(keys.unplaced(change.digest), change.uploadId)
+      return layer.del(keys.doomed(change.digest))
+    case 'deleteBlob':
+      layer.del(keys.blob(change.digest))
+      layer.del(keys.unplaced(change.digest))
+      return layer.put(keys.doomed(change.digest), '')
+    case 'placed':
+      return layer.del(keys.unplaced(change.digest))
+    case 'removed':
+      return layer.del(keys.doomed(change.digest))
+    case 'putBlocks':
+      return putBlocks(layer, change.home, change.blocks)
+    case 'deleteBlocks':
+      return deleteBlocks(layer, view, change.home, change.multihashes)
+    case 'putManifest':
+      return layer.put(keys.manifest(change.digest), change.bytes)
+    case 'deleteManifest':
+      return layer.del(keys.manifest(change.digest))
+    case 'putImage':
+      return layer.put(keys.image(change.digest), encode.image(change.record))
+    case 'deleteImage':
+      return layer.del(keys.image(change.digest))
+    case 'putUpload':
+      return layer.put(keys.upload(change.id), encode.upload(change.record))
+    case 'deleteUpload':
+      return layer.del(keys.upload(change.id))
+    default:
+      return applyToRepository(layer, view, change)
+  }
+}
+
+type RepositoryChange = Extract<Change, { repository: string }>
+
+async function applyToRepository(layer: Layer, view: View, change: RepositoryChange): Promise<void> {
+  const { repository } = change
+  switch (change.type) {
+    case 'putLink':
+      layer.put(keys.link(repository, change.digest), encode.link(change.record))
+      return layer.put(keys.holder(change.digest, repository), '')
+    case 'deleteLink':
+      layer.del(keys.link(repository, change.digest))
+      return leaveHolders(layer, view, repository, change.digest)
+    case 'putRevision':
+      layer.put(keys.revision(repository, change.digest), encode.revision(change.record))
+      return layer.put(keys.holder(change.digest, repository), '')
+    case 'deleteRevision':
+      layer.del(keys.revision(repository, change.digest))
+      return leaveHolders(layer, view, repository, change.digest)
+    case 'putTag':
+      await untag(layer, view, repository, change.tag)
+      layer.put(keys.tag(repository, change.tag), encode.tag(change.record))
+      return layer.put(keys.tagged(repository, change.record.digest, change.tag), '')
+    case 'deleteTag':
+      await untag(layer, view, repository, change.tag)
+      return layer.del(keys.tag(repository, change.tag))
+    case 'putReference':
+      return layer.put(keys.reference(repository, change.child, change.parent), '')
+    case 'deleteReference':
+      return layer.del(keys.reference(repository, change.child, change.parent))
+    case 'putReferrer': {
+      const { subject, descriptor } = change
+      return layer.put(keys.referrer(repository, subject, descriptor.digest), encode.referrer(descriptor))
+    }
+    case 'deleteReferrer':
+      return layer.del(keys.referrer(repository, change.subject, change.digest))
+  }
+}
+
+/** The repository holds the digest as long as it has a link or a revision of it. */
+async function leaveHolders(layer: Layer, view: View, repository: string, digest: Digest): Promise<void> {
+  if (await view.has(keys.link(repository, digest))) return
+  if (await view.has(keys.revision(repository, digest))) return
+  layer.del(keys.holder(digest, repository))
+}
+
+async function untag(layer: Layer, view: View, repository: string, tag: string): Promise<void> {
+  const record = await view.text(keys.tag(repository, tag))
+  if (record !== undefined) layer.del(keys.tagged(repository, decode.tag(record).digest, tag))
+}
+
+async function putBlocks(layer: Layer, home: BlockHome, blocks: Iterable<BlockEntry>): Promise<void> {
+  let count = 0
+  for (const { multihash, place, bytes } of blocks) {
+    const hex = hexOf(multihash)
+    layer.put(keys.block(hex, home), encode.place(place))
+    if (bytes !== undefined) layer.put(keys.node(hex), bytes)
+    if (++count % SLICE === 0) await setImmediate()
+  }
+}
+
+async function deleteBlocks(
+  layer: Layer,
+  view: View,
+  home: BlockHome,
+  multihashes: Iterable<Uint8Array>
+): Promise<void> {
+  let slice: string[] = []
+  for (const multihash of multihashes) {
+    slice.push(hexOf(multihash))
+    if (slice.length < SLICE) continue
+    await deleteSlice(layer, view, home, slice)
+    slice = []
+  }
+  if (slice.length > 0) await deleteSlice(layer, view, home, slice)
+}
+
+/** A node's bytes go with its last home. Most blocks are leaves and have none, so that is asked first, for all at once. */
+async function deleteSlice(layer: Layer, view: View, home: BlockHome, multihashes: string[]): Promise<void> {
+  for (const multihash of multihashes) layer.del(keys.block(multihash, home))
+  const stored = await view.hasMany(multihashes.map(keys.node))
+  for (const [index, multihash] of multihashes.entries()) {
+    if (stored[index] !== true) continue
+    if (!(await view.anyUnder(prefixes.homes(multihash)))) layer.del(keys.node(multihash))
+  }
+}

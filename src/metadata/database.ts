@@ -1,0 +1,262 @@
+import type {
+  AbstractBatchOperation,
+  AbstractIteratorOptions,
+  AbstractKeyIteratorOptions,
+  AbstractLevel
+} from 'abstract-level'
+import { isStorageFull, RegistryError } from '../errors.ts'
+import type { KeyRange } from './keys.ts'
+import type { Value } from './layer.ts'
+
+/** Any ordered key-value store of the Level family with text keys that can read synchronously. */
+export type Level = AbstractLevel<string | Buffer | Uint8Array, string, string>
+
+/** Bytes a reopening needs beside what the write-ahead logs take: a manifest of tables, a fresh log. */
+const REOPEN_MARGIN = 1024 * 1024
+/** A chunk of a list ends early at this many bytes, since one referrer may be as large as a manifest. */
+const CHUNK_BYTES = 256 * 1024
+
+export interface DatabaseComponents {
+  level: Level
+  /** Bytes that can still be written beside the database, less what its logs may take when it is opened again. */
+  room?: () => Promise<number>
+  /** Called after each write, which is complete only when this is: what else a durable one needs synced. */
+  written?: (write: { bytes: number; changes: number; durable: boolean }) => Promise<void>
+}
+
+/** One chunk of a list; `done` when nothing follows it. */
+export interface Chunk<T> {
+  items: T[]
+  done: boolean
+}
+
+/**
+ * The database with the one thing LevelDB lacks: it heals. After a failed write LevelDB's log may hold a torn record
+ * behind which later, acknowledged ones would be lost at the next opening, and after a failed sync or compaction it
+ * refuses writes for good. So nothing is written after a failure until the database was closed and opened again; reads
+ * go on meanwhile. It is not closed while the disk has no room for its recovery, which would end the reads as well.
+ *
+ * A write that failed may still be found in the log on opening. What it changed is put back then, so that a rejected
+ * commit stays rejected.
+ */
+export class Database {
+  readonly #level: Level
+  readonly #room: (() => Promise<number>) | undefined
+  readonly #written: DatabaseComponents['written']
+  /** Set while nobody may touch the database because it is being closed and opened again. */
+  #reopening: Promise<void> | undefined
+  /** Reads under way that must end before the database is closed. */
+  readonly #reads = new Set<Promise<unknown>>()
+  /** Keys of the write that failed last: the database must be opened again before the next write. */
+  #failed: string[] | undefined
+  /** What these keys were before, read before closing. */
+  #before: Map<string, Value | undefined> | undefined
+  #closed = true
+
+  constructor(components: DatabaseComponents) {
+    const getSync: unknown = Reflect.get(components.level.supports, 'getSync')
+    if (getSync !== true) throw new TypeError('the metadata store needs a database with getSync()')
+    this.#level = components.level
+    this.#room = components.room
+    this.#written = components.written
+  }
+
+  /** @throws {RegistryError} STORAGE_FULL, since opening writes */
+  async open(): Promise<void> {
+    await this.#openLevel()
+    this.#failed = undefined
+    this.#before = undefined
+    this.#closed = false
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#reopening?.catch(() => undefined)
+    await Promise.allSettled(this.#reads)
+    await this.#level.close()
+  }
+
+  /** Whether {@link text} and {@link bytes} may be called now; otherwise await {@link ready} first. */
+  get usable(): boolean {
+    return this.#reopening === undefined && this.#level.status === 'open'
+  }
+
+  /** Waits while the database is being opened again, and opens it when an earlier attempt failed. */
+  async ready(): Promise<void> {
+    while (!this.usable) {
+      if (this.#closed) throw new RegistryError('UNAVAILABLE', { message: 'the metadata store is closed' })
+      await (this.#reopening ?? this.#reopen())
+    }
+  }
+
+  text(key: string): string | undefined {
+    return this.#level.getSync(key)
+  }
+
+  bytes(key: string): Uint8Array | undefined {
+    return this.#level.getSync<string, Uint8Array>(key, { valueEncoding: 'view' })
+  }
+
+  /** Which of the keys exist, in their order. */
+  async hasMany(keys: string[]): Promise<boolean[]> {
+    return this.#read(() => this.#level.hasMany(keys))
+  }
+
+  async entries(range: KeyRange, limit: number): Promise<Chunk<[string, string]>> {
+    const options: AbstractIteratorOptions<string, string> & { highWaterMarkBytes: number } = {
+      ...range,
+      highWaterMarkBytes: CHUNK_BYTES
+    }
+    return this.#read(() => chunkOf(this.#level.iterator(options), limit))
+  }
+
+  async keys(range: KeyRange, limit: number): Promise<Chunk<string>> {
+    const options: AbstractKeyIteratorOptions<string> & { highWaterMarkBytes: number } = {
+      ...range,
+      highWaterMarkBytes: CHUNK_BYTES
+    }
+    return this.#read(() => chunkOf(this.#level.keys(options), limit))
+  }
+
+  /**
+   * Writes all changes (`undefined` deletes) or none; healed and tried once more when that can help. One at a time.
+   *
+   * @throws {RegistryError} STORAGE_FULL
+   */
+  async write(changes: ReadonlyMap<string, Value | undefined>, durable: boolean): Promise<void> {
+    await this.heal()
+    try {
+      await this.#batch(changes, durable)
+    } catch (error) {
+      this.#failed = [...changes.keys()]
+      await this.#healOr(error)
+      await this.#batch(changes, durable).catch(again => {
+        this.#failed = [...changes.keys()]
+        throw storageError(again)
+      })
+    }
+  }
+
+  /**
+   * Makes the database writable again after a failed write; nothing to do otherwise.
+   *
+   * @throws {RegistryError} STORAGE_FULL while there is no room for it
+   */
+  async heal(): Promise<void> {
+    await this.ready()
+    if (this.#failed !== undefined) await this.#reopen()
+  }
+
+  async #healOr(original: unknown): Promise<void> {
+    try {
+      await this.heal()
+    } catch {
+      // Why the write failed says more than why the database could not be opened again.
+      throw storageError(original)
+    }
+  }
+
+  async #batch(changes: ReadonlyMap<string, Value | undefined>, durable: boolean): Promise<void> {
+    const operations: AbstractBatchOperation<Level, string, Value>[] = []
+    let bytes = 0
+    for (const [key, value] of changes) {
+      bytes += Buffer.byteLength(key) + (value === undefined ? 0 : Buffer.byteLength(value))
+      if (value === undefined) operations.push({ type: 'del', key })
+      else operations.push({ type: 'put', key, value, valueEncoding: typeof value === 'string' ? 'utf8' : 'view' })
+    }
+    const options: { valueEncoding: string; sync: boolean } = { valueEncoding: 'utf8', sync: durable }
+    await this.#level.batch<string, Value>(operations, options)
+    await this.#written?.({ bytes, changes: operations.length, durable })
+  }
+
+  async #openLevel(): Promise<void> {
+    await this.#level.open().catch(error => {
+      throw storageError(error)
+    })
+  }
+
+  #reopen(): Promise<void> {
+    const reopening = this.#closeAndOpen().finally(() => {
+      this.#reopening = undefined
+    })
+    this.#reopening = reopening
+    return reopening
+  }
+
+  async #closeAndOpen(): Promise<void> {
+    if (this.#level.status === 'open') {
+      this.#before ??= await this.#valuesOf(this.#failed ?? [])
+      await this.#assertRoom()
+      await Promise.allSettled(this.#reads)
+      await this.#level.close()
+    } else {
+      await this.#assertRoom()
+    }
+    await this.#openLevel()
+    if (this.#before !== undefined && this.#before.size > 0) {
+      await this.#batch(this.#before, true).catch(error => {
+        throw storageError(error)
+      })
+    }
+    this.#before = undefined
+    this.#failed = undefined
+  }
+
+  /** Values as raw bytes, whatever they encode. */
+  async #valuesOf(keys: string[]): Promise<Map<string, Value | undefined>> {
+    const before = new Map<string, Value | undefined>()
+    for (let at = 0; at < keys.length; at += 1024) {
+      const some = keys.slice(at, at + 1024)
+      const values = await this.#level.getMany<string, Uint8Array>(some, { valueEncoding: 'view' })
+      for (const [index, key] of some.entries()) before.set(key, values[index])
+    }
+    return before
+  }
+
+  async #assertRoom(): Promise<void> {
+    const room = await this.#room?.()
+    if (room !== undefined && room < REOPEN_MARGIN + 2 * sizeOf(this.#before)) throw new RegistryError('STORAGE_FULL')
+  }
+
+  async #read<T>(read: () => Promise<T>): Promise<T> {
+    // Again and again, since another failure may come between being ready and going on here.
+    while (!this.usable) await this.ready()
+    const reading = read()
+    this.#reads.add(reading)
+    try {
+      return await reading
+    } finally {
+      this.#reads.delete(reading)
+    }
+  }
+}
+
+interface Cursor<T> {
+  nextv(size: number): Promise<T[]>
+  close(): Promise<void>
+}
+
+async function chunkOf<T>(cursor: Cursor<T>, limit: number): Promise<Chunk<T>> {
+  try {
+    const items = await cursor.nextv(limit)
+    if (items.length >= limit) return { items, done: false }
+    // Fewer than asked for is the end of the range or the limit of bytes; one more tells, for free when it is the end.
+    const more = await cursor.nextv(1)
+    return { items: items.concat(more), done: more.length === 0 }
+  } finally {
+    await cursor.close()
+  }
+}
+
+function sizeOf(changes: ReadonlyMap<string, Value | undefined> | undefined): number {
+  let bytes = 0
+  for (const [key, value] of changes ?? []) bytes += key.length + (value?.length ?? 0)
+  return bytes
+}
+
+/** LevelDB reports the operating system's words and no code; a full disk becomes the error clients are told about. */
+function storageError(error: unknown): unknown {
+  return isStorageFull(error) && !(error instanceof RegistryError)
+    ? new RegistryError('STORAGE_FULL', { cause: error })
+    : error
+}

@@ -1,0 +1,43 @@
+import type { Precondition } from '../registry/ports.ts'
+import { keys, prefixes } from './keys.ts'
+import { decode } from './records.ts'
+import type { View } from './view.ts'
+
+/** Those preconditions that do not hold. */
+export async function failedPreconditions(view: View, preconditions: readonly Precondition[]): Promise<Precondition[]> {
+  const failed: Precondition[] = []
+  for (const condition of preconditions) {
+    if (!(await holds(view, condition))) failed.push(condition)
+  }
+  return failed
+}
+
+async function holds(view: View, condition: Precondition): Promise<boolean> {
+  switch (condition.type) {
+    case 'blobExists':
+      return view.has(keys.blob(condition.digest))
+    case 'blobAbsent':
+      return !(await view.has(keys.blob(condition.digest)))
+    case 'linkExists':
+      return view.has(keys.link(condition.repository, condition.digest))
+    case 'linkAt': {
+      const link = await view.text(keys.link(condition.repository, condition.digest))
+      return link !== undefined && decode.link(link).at === condition.at
+    }
+    case 'unreferenced':
+      return !(await view.anyUnder(prefixes.references(condition.repository, condition.digest)))
+    case 'unlinked':
+      return !(await view.anyUnder(prefixes.holders(condition.digest)))
+    case 'revisionExists':
+      return view.has(keys.revision(condition.repository, condition.digest))
+    case 'untagged':
+      return !(await view.anyUnder(prefixes.tagged(condition.repository, condition.digest)))
+    case 'tagIs': {
+      const tag = await view.text(keys.tag(condition.repository, condition.tag))
+      if (condition.digest === 'any') return tag !== undefined
+      return (tag === undefined ? undefined : decode.tag(tag).digest) === condition.digest
+    }
+    case 'uploadExists':
+      return view.has(keys.upload(condition.id))
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Values of the database: compact JSON for records (their form belongs to the schema number, see `migrate.ts`), a short
+ * string for the place of a block. Manifests and nodes are raw bytes and need no codec.
+ *
+ * @module
+ */
+import { CID } from 'multiformats/cid'
+import type {
+  BlobRecord,
+  BlockPlace,
+  ImageRecord,
+  LinkRecord,
+  ReferrerDescriptor,
+  RevisionRecord,
+  TagRecord,
+  UploadRecord
+} from '../registry/ports.ts'
+
+export const encode = {
+  blob: (record: BlobRecord): string =>
+    JSON.stringify({ size: record.size, root: record.root.toString(), dagSize: record.dagSize }),
+  link: (record: LinkRecord): string => JSON.stringify({ at: record.at }),
+  revision: (record: RevisionRecord): string =>
+    JSON.stringify({ mediaType: record.mediaType, size: record.size, at: record.at }),
+  tag: (record: TagRecord): string => JSON.stringify({ digest: record.digest, at: record.at }),
+  referrer: (descriptor: ReferrerDescriptor): string => JSON.stringify(descriptor),
+  image: (record: ImageRecord): string => JSON.stringify({ root: record.root.toString(), dagSize: record.dagSize }),
+  upload: (record: UploadRecord): string =>
+    JSON.stringify({ repository: record.repository, algorithm: record.algorithm, startedAt: record.startedAt }),
+  /** `r<offset>,<length>` or `n<length>`. */
+  place: (place: BlockPlace): string =>
+    place.kind === 'range' ? `r${place.offset},${place.length}` : `n${place.length}`
+} as const
+
+export const decode = {
+  blob: (text: string): BlobRecord => withRoot(parse<Stored<BlobRecord>>(text)),
+  link: (text: string): LinkRecord => parse<LinkRecord>(text),
+  revision: (text: string): RevisionRecord => parse<RevisionRecord>(text),
+  tag: (text: string): TagRecord => parse<TagRecord>(text),
+  referrer: (text: string): ReferrerDescriptor => parse<ReferrerDescriptor>(text),
+  image: (text: string): ImageRecord => withRoot(parse<Stored<ImageRecord>>(text)),
+  upload: (text: string): UploadRecord => parse<UploadRecord>(text),
+  place: decodePlace
+} as const
+
+type Stored<T extends { root: CID }> = Omit<T, 'root'> & { root: string }
+
+/** Only this program writes these values, so their form is trusted; that they are JSON at all is not. */
+function parse<T>(text: string): T {
+  try {
+    return JSON.parse(text) as T
+  } catch (cause) {
+    throw damaged(text, cause)
+  }
+}
+
+function withRoot<T extends { root: string }>(stored: T): Omit<T, 'root'> & { root: CID } {
+  return { ...stored, root: CID.parse(stored.root) }
+}
+
+function decodePlace(text: string): BlockPlace {
+  const [, kind, first, second] = /^([rn])(\d+)(?:,(\d+))?$/.exec(text) ?? []
+  if (kind === 'n') return { kind: 'node', length: Number(first) }
+  if (kind === 'r' && second !== undefined) return { kind: 'range', offset: Number(first), length: Number(second) }
+  throw damaged(text)
+}
+
+function damaged(text: string, cause?: unknown): Error {
+  return new Error(`a metadata record is damaged: ${JSON.stringify(text.slice(0, 80))}`, { cause })
+}
