@@ -233,6 +233,11 @@ export interface StagedContent {
   leaves: Uint8Array
 }
 
+export interface AppendOptions extends AbortOptions {
+  /** Most bytes to take of the body. One that brings more fails after that many. Default: no limit. */
+  limit?: number
+}
+
 /** Upload sessions' bytes on disk: append-only files that outlive the process. */
 export interface UploadStaging {
   create(id: string, algorithm: DigestAlgorithm): Promise<void>
@@ -240,16 +245,24 @@ export interface UploadStaging {
   size(id: string): Promise<number | undefined>
   /**
    * Appends a body, hashing as it goes; resolves with the new size. What arrived before a failure or abort stays staged.
+   * A Node stream is taken at its own speed and, after a failure, left paused rather than destroyed, so that an answer
+   * can still go out over its connection.
    *
-   * @throws {RegistryError} STORAGE_FULL (what fitted stays), BLOB_UPLOAD_UNKNOWN
+   * @throws {RegistryError} STORAGE_FULL (what fitted stays), SIZE_INVALID (beyond `limit`), BLOB_UPLOAD_UNKNOWN
    */
-  append(id: string, body: AsyncIterable<Uint8Array>, options?: AbortOptions): Promise<number>
+  append(id: string, body: AsyncIterable<Uint8Array>, options?: AppendOptions): Promise<number>
   /** Digest and leaves of all staged bytes, re-read when the running hash is gone (restart, other algorithm). */
   content(id: string, algorithm: DigestAlgorithm, options?: AbortOptions): Promise<StagedContent>
   /** Makes the staged file and its folder entry survive a power cut. */
   sync(id: string): Promise<void>
-  /** Renames the staged file to its final place as a blob, replacing what is there. Not yet synced. */
-  place(id: string, digest: Digest): Promise<void>
+  /**
+   * Renames the staged file to its final place as a blob, replacing what is there. Not yet synced. Doing it again after
+   * a crash is harmless. Resolves with the {@link BlobFile.identity} of the file placed.
+   *
+   * @throws {RegistryError} BLOB_UPLOAD_UNKNOWN when there is neither the staged file nor the blob's
+   */
+  place(id: string, digest: Digest): Promise<string>
+  /** Absent is success. */
   discard(id: string): Promise<void>
   list(): AsyncIterable<{ id: string; size: number; modifiedAt: number }>
 }
@@ -272,7 +285,7 @@ export interface BlobFiles {
   open(digest: Digest): Promise<BlobFile | undefined>
   /** Makes renames into the digest's folder survive a power cut. */
   syncPlace(digest: Digest): Promise<void>
-  /** Removes the file; absent is success. */
+  /** Removes the file, durably; absent is success. */
   remove(digest: Digest): Promise<void>
   /** Moves a file whose bytes no longer match out of the way, keeping it for inspection; returns where. */
   quarantine(digest: Digest): Promise<string | undefined>

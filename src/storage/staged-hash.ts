@@ -1,0 +1,67 @@
+import type { DigestAlgorithm } from '../oci/digest.ts'
+import type { AbortOptions, StagedContent } from '../registry/ports.ts'
+import type { HashPool, HashStream } from './hash-pool.ts'
+import type { Slot } from './ring.ts'
+import { leafSize, RunningHash } from './running-hash.ts'
+
+/**
+ * The running hash of one upload session. Up to 1 MiB it lives on the main thread, where one pass costs less than a
+ * worker's answer; content that turns out longer moves to a worker, which reads the little there was from the file.
+ */
+export class StagedHash {
+  readonly algorithm: DigestAlgorithm
+  readonly #pool: HashPool
+  readonly #path: string
+  #small: RunningHash | undefined
+  #stream: HashStream | undefined
+
+  constructor(pool: HashPool, path: string, algorithm: DigestAlgorithm) {
+    this.#pool = pool
+    this.#path = path
+    this.algorithm = algorithm
+    this.#small = new RunningHash(algorithm)
+  }
+
+  /** Bytes hashed or on their way to the worker. */
+  get size(): number {
+    return this.#small?.size ?? this.#stream?.size ?? 0
+  }
+
+  /** False after {@link drop} or the death of the worker. */
+  get alive(): boolean {
+    return this.#small !== undefined || this.#stream?.alive === true
+  }
+
+  /**
+   * Hashes the first `length` bytes of a slot and calls `done` when it is no longer looked at.
+   *
+   * @param more - more content is at hand already
+   */
+  update(slot: Slot, length: number, more: boolean, done: () => void): void {
+    if (this.#small !== undefined && !more && this.#small.size + length <= leafSize) {
+      this.#small.update(slot.bytes.subarray(0, length))
+      done()
+      return
+    }
+    if (this.#small !== undefined) {
+      const prefix = this.#small.size === 0 ? undefined : { path: this.#path, length: this.#small.size }
+      this.#stream = this.#pool.open(this.algorithm, prefix)
+      this.#small = undefined
+    }
+    if (this.#stream === undefined) done()
+    else this.#stream.update(slot, length, done)
+  }
+
+  /** `undefined` when the running hash is lost. */
+  async content(options?: AbortOptions): Promise<StagedContent | undefined> {
+    if (this.#small !== undefined) return this.#small.content()
+    if (this.#stream?.alive !== true) return undefined
+    return this.#stream.content(options)
+  }
+
+  drop(): void {
+    this.#small = undefined
+    this.#stream?.drop()
+    this.#stream = undefined
+  }
+}
