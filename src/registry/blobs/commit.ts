@@ -48,9 +48,9 @@ async function link(registration: Registration, commit: BlobCommit, options?: Ab
     { type: 'putBlocks', home: `blob:${digest}`, blocks: dag.blocks },
     ...own
   ])
-  await staging.place(uploadId, digest)
+  // The bytes were hashed on their way in: the first pull need not do it again.
+  registration.verified.add(digest, await staging.place(uploadId, digest))
   registration.settler.add(digest)
-  await remember(registration, digest)
   return { digest, size: record.size, root: record.root }
 }
 
@@ -61,12 +61,4 @@ async function presentBlob(registration: Registration, digest: Digest, options?:
   const file = await registration.files.open(digest)
   await file?.close()
   return file?.size === record.size ? record : undefined
-}
-
-/** The bytes were hashed on their way in: the first pull need not do it again. */
-async function remember(registration: Registration, digest: Digest): Promise<void> {
-  const file = await registration.files.open(digest)
-  if (file === undefined) return
-  registration.verified.add(digest, file.identity)
-  await file.close()
 }

@@ -31,18 +31,9 @@ export async function append(
 ): Promise<number> {
   if (body.start !== undefined && body.start !== session.size) throw outOfOrder(id, body.start, session.size)
   if (body.length === undefined) return registration.staging.append(id, body.bytes, options)
-  const size = await registration.staging.append(id, bounded(body.bytes, body.length), options)
+  const size = await registration.staging.append(id, body.bytes, { ...options, limit: body.length })
   if (size !== session.size + body.length) throw wrongLength(body.length, size - session.size)
   return size
-}
-
-async function* bounded(bytes: AsyncIterable<Uint8Array>, length: number): AsyncGenerator<Uint8Array> {
-  let left = length
-  for await (const chunk of bytes) {
-    if (chunk.length > left) throw wrongLength(length, undefined)
-    left -= chunk.length
-    yield chunk
-  }
 }
 
 function outOfOrder(id: string, start: number, size: number): RegistryError {
@@ -52,7 +43,6 @@ function outOfOrder(id: string, start: number, size: number): RegistryError {
   })
 }
 
-function wrongLength(promised: number, arrived: number | undefined): RegistryError {
-  const what = arrived === undefined ? 'more' : String(arrived)
-  return new RegistryError('SIZE_INVALID', { message: `body promised ${promised} bytes, ${what} arrived` })
+function wrongLength(promised: number, arrived: number): RegistryError {
+  return new RegistryError('SIZE_INVALID', { message: `body promised ${promised} bytes, ${arrived} arrived` })
 }
