@@ -1,0 +1,92 @@
+import { isLoopback, type ListenAddress, readAddress } from './address.ts'
+import { type Place, type Problem, problemAt, showKey, showValue } from './problem.ts'
+import type { Config } from './schema.ts'
+import { placeOf } from './validate.ts'
+
+/** What one key asks of another, and texts whose grammar depends on another key. */
+export function crossCheck(config: Config, places: ReadonlyMap<string, Place>): Problem[] {
+  return [...checkAddresses(config.http), ...checkHeaders(config.http.headers), ...checkPeers(config.ipfs.peers)].map(
+    ({ pointer, key, sentence }) => problemAt(placeOf(pointer, places), sentence, key)
+  )
+}
+
+interface Finding {
+  pointer: string
+  key: string
+  sentence: string
+}
+
+function finding(pointer: string, key: string, rest: string): Finding {
+  return { pointer, key, sentence: `${showKey(key)}: ${rest}` }
+}
+
+const wanted = {
+  tcp: 'is not an address; write HOST:PORT such as 127.0.0.1:5005, [::1]:5005, or :5005 for all interfaces',
+  unix: 'is not a path for a unix socket; write one of at most 104 characters'
+}
+
+function* checkAddresses({ addr, net, debug }: Config['http']): Generator<Finding> {
+  const seen = new Map<string, string>()
+  for (const [index, text] of addr.entries()) {
+    const key = addr.length === 1 ? 'http.addr' : `http.addr[${index}]`
+    const pointer = `/http/addr/${index}`
+    if (readAddress(text, net) === undefined) yield finding(pointer, key, `${showValue(text)} ${wanted[net]}`)
+    else if (seen.has(text) && !text.endsWith(':0')) yield finding(pointer, key, `${showValue(text)} is given twice`)
+    seen.set(text, key)
+  }
+  if (debug.addr === undefined) return
+  if (readAddress(debug.addr) === undefined) {
+    yield finding('/http/debug/addr', 'http.debug.addr', `${showValue(debug.addr)} ${wanted.tcp}`)
+  } else if (seen.has(debug.addr) && net === 'tcp' && !debug.addr.endsWith(':0')) {
+    yield finding(
+      '/http/debug/addr',
+      'http.debug.addr',
+      `${showValue(debug.addr)} is http.addr too; write another port`
+    )
+  }
+}
+
+/** Headers that frame a message or belong to one connection: set by the operator they would break every response. */
+const framing = new Set(['connection', 'content-length', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade'])
+
+function* checkHeaders(headers: Config['http']['headers']): Generator<Finding> {
+  for (const name of Object.keys(headers)) {
+    const pointer = `/http/headers/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+    const key = `http.headers.${name}`
+    if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name))
+      yield finding(pointer, key, 'not a header name; write one such as X-Frame-Options')
+    else if (framing.has(name.toLowerCase()))
+      yield finding(pointer, key, 'the server sets this header itself; remove it')
+  }
+}
+
+function* checkPeers(peers: Config['ipfs']['peers']): Generator<Finding> {
+  for (const [index, peer] of peers.entries()) {
+    if (/\/p2p\/[^/]+$/.test(peer)) continue
+    yield finding(
+      `/ipfs/peers/${index}`,
+      `ipfs.peers[${index}]`,
+      `${showValue(peer)} names no peer; end it in /p2p/<peer ID>`
+    )
+  }
+}
+
+/** Addresses of the registry's listener, parsed. */
+export function listenAddresses({ addr, net }: Config['http']): ListenAddress[] {
+  return addr.map(text => readAddress(text, net)).filter(address => address !== undefined)
+}
+
+/** What an operator should know although the node starts. */
+export function* advice(config: Config): Generator<string> {
+  const open = config.http.addr.find(text => {
+    const address = readAddress(text, config.http.net)
+    return address !== undefined && !isLoopback(address)
+  })
+  if (open !== undefined) {
+    yield `http.addr ${open} is reachable from other machines and nothing asks for a password: whoever reaches it can push, pull and delete. 127.0.0.1:5005 keeps it to this machine`
+  }
+  for (const target of ['estuary', 'storj'] as const) {
+    if (config.storage[target] === undefined) continue
+    yield `storage.${target} is kept for pin targets, which this version does not have: blobs are stored in ${config.storage.filesystem.rootdirectory} only`
+  }
+}

@@ -1,0 +1,83 @@
+import { isBlank, type MapNode, type Node } from './tree.ts'
+
+/**
+ * A setting of distribution that Pinnace does not have. Most are passed over with a warning; one that guards the door
+ * stops the start, because a registry that silently drops its password is open.
+ */
+export interface ForeignKey {
+  /** What follows from its being ignored, after the warning. */
+  consequence?: string
+  /** Why the node must not start with it, and what to do; asked only when something is configured there. */
+  stops?: (parent: MapNode) => string | undefined
+}
+
+const accessControl = 'access control is not in this version, and without it anyone who reaches the node could push'
+const localDisk = { consequence: 'blobs are kept on the local disk' }
+
+const authentication: ForeignKey = {
+  stops: () => `${accessControl}. Remove it to run an open registry, on an address that only you can reach`
+}
+
+const clientCertificates: ForeignKey = {
+  stops: () =>
+    `client certificates are not asked for: ${accessControl}. Remove it, or let a proxy in front ask for them`
+}
+
+const letsEncrypt: ForeignKey = {
+  stops: ({ entries }) => {
+    const certificate = entries.get('certificate')
+    if (certificate !== undefined && !isBlank(certificate)) return undefined
+    return 'Pinnace fetches no certificates, and without one it would speak plain HTTP. Set http.tls.certificate and http.tls.key, or let a proxy in front speak TLS and remove it'
+  }
+}
+
+const foreignKeys: Readonly<Record<string, ForeignKey>> = {
+  auth: authentication,
+  catalog: {},
+  compatibility: {},
+  'health.file': {},
+  'health.http': {},
+  'health.tcp': {},
+  'http.h2c': {},
+  'http.http2': {},
+  'http.tls.clientauth': {},
+  'http.tls.clientcas': clientCertificates,
+  'http.tls.letsencrypt': letsEncrypt,
+  'log.hooks': {},
+  'log.reportcaller': {},
+  middleware: {},
+  notifications: {},
+  policy: {},
+  proxy: {},
+  redis: {},
+  reporting: {},
+  'storage.azure': localDisk,
+  'storage.cache': {},
+  'storage.cos': localDisk,
+  'storage.gcs': localDisk,
+  'storage.inmemory': localDisk,
+  'storage.middleware': {},
+  'storage.oss': localDisk,
+  'storage.s3': localDisk,
+  'storage.s3aws': localDisk,
+  'storage.swift': localDisk,
+  'storage.tag': {},
+  tags: {},
+  'validation.enabled': {}
+}
+
+/** Names of all of them, for the reference. */
+export const foreignKeyNames: readonly string[] = Object.keys(foreignKeys)
+
+export function foreignKey(key: string): ForeignKey | undefined {
+  return Object.hasOwn(foreignKeys, key) ? foreignKeys[key] : undefined
+}
+
+/** What to say about a foreign key that was written. */
+export function judgeForeign(key: string, node: Node, parent: MapNode): { stop: string } | { warning: string } {
+  const rule = foreignKey(key)
+  const stop = isBlank(node) ? undefined : rule?.stops?.(parent)
+  if (stop !== undefined) return { stop: `${key} is a setting of distribution that Pinnace does not have: ${stop}` }
+  const consequence = rule?.consequence === undefined ? '' : `: ${rule.consequence}`
+  return { warning: `${key} is a setting of distribution that Pinnace does not have; ignored${consequence}` }
+}

@@ -1,0 +1,38 @@
+import { multiaddr } from '@multiformats/multiaddr'
+import { FormatRegistry } from '@sinclair/typebox'
+import { readDuration } from './duration.ts'
+import { isPattern } from './pattern.ts'
+import { readSize } from './size.ts'
+
+/** What takes the place of a secret in `config print`; refused when read back as one. */
+export const redacted = '(secret not shown)'
+
+/** Texts with a grammar, by the `format` of their schema. Pure functions; TypeBox knows formats by one table. */
+const formats: Record<string, (text: string) => boolean> = {
+  'go-duration': text => readDuration(text) !== undefined,
+  'byte-size': text => readSize(text) !== undefined,
+  'web-url': isWebUrl,
+  'url-path': text => /^\/(?:[\w.~!$&'()*+,;=:@-]+\/)*$/.test(text),
+  route: text => /^\/[\w./~-]*$/.test(text),
+  multiaddr: isMultiaddr,
+  pattern: isPattern,
+  'no-nul': text => !text.includes('\0'),
+  'header-value': text => /^[\t\x20-\x7e\x80-\xff]*$/.test(text),
+  secret: text => text !== redacted && !/[\0\r\n]/.test(text)
+}
+
+for (const [name, check] of Object.entries(formats)) FormatRegistry.Set(name, check)
+
+function isWebUrl(text: string): boolean {
+  const url = URL.parse(text)
+  if (url === null || !/^https?:\/\//i.test(text)) return false
+  return url.username === '' && url.password === '' && url.search === '' && url.hash === ''
+}
+
+function isMultiaddr(text: string): boolean {
+  try {
+    return text.startsWith('/') && multiaddr(text).getComponents().length > 0
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,132 @@
+import { KindGuard, type TSchema } from '@sinclair/typebox'
+import { stringify } from 'yaml'
+import { annotations } from './fields.ts'
+import { foreignKeyNames } from './foreign.ts'
+import { type Key, recordValue, walkKeys } from './keys.ts'
+import { configSchema } from './schema.ts'
+
+const introduction = `# Configuration
+
+Pinnace starts without any. What it reads, in this order, the later over the earlier:
+
+1. the defaults below;
+2. a file: \`pinnace serve config.yml\`, or the one that \`REGISTRY_CONFIGURATION_PATH\` names;
+3. variables of the environment;
+4. \`--data DIR\` on the command line, for the data folder.
+
+The file has the form of distribution's \`config.yml\`, and keys that both have mean the same; where Pinnace's default is
+another, it is said below. \`pinnace config check config.yml\` lists everything wrong with a file, each with its line;
+\`pinnace config print\` shows what the node would run with, secrets left out.
+
+## The file
+
+YAML, one document of at most 1 MiB, with \`version: 0.1\` in it. Durations are Go's: \`10s\`, \`1h30m\`, \`168h\`; a bare
+number is nanoseconds, as it is to distribution. Sizes are \`4MiB\`, \`4M\` (powers of 1024), \`4MB\` (powers of 1000) or
+bytes. A single value stands for a list of one. A key with nothing after it is unset.
+
+A key that nobody knows is an error, with the nearest one that exists. A setting of distribution that Pinnace does not
+have is a warning, except where ignoring it would open the registry: then the node does not start.
+
+## The environment
+
+Every key can be overridden by a variable: \`REGISTRY_\`, then the key in capitals with \`_\` between its parts. Names are
+applied in lexical order, so \`REGISTRY_HTTP\` comes before \`REGISTRY_HTTP_ADDR\`. The value is YAML, so that a variable can
+hold a whole section (\`REGISTRY_STORAGE_DELETE='{enabled: true}'\`) or a list (\`REGISTRY_IPFS_PEERS='[…, …]'\`); where text
+is wanted and the value is no YAML scalar, it is taken as it is (\`REGISTRY_HTTP_ADDR=[::1]:5005\`). An empty value unsets.
+
+- An entry of a list: its index from 0, e.g. \`REGISTRY_IPFS_LISTEN_0\`. An index one past the end appends.
+- A key of a map (\`log.fields\`, \`http.headers\`): in lower case unless it is there already in another case, e.g.
+  \`REGISTRY_LOG_FIELDS_SERVICE\`.
+- A key with a dash: \`_\` or the dash itself, \`REGISTRY_STORAGE_ESTUARY_AUTH_TOKEN\` or \`…_AUTH-TOKEN\`. Shells set the first only.
+- A secret: besides its own variable, \`<NAME>_FILE\` names a file that holds it, taken as it is but for a last newline.
+  Setting both is an error.
+
+A variable that begins with \`REGISTRY_\` and names no key is ignored with a warning, as distribution does: container
+platforms set such names for a service that is called "registry".
+`
+
+/** docs/configuration.md, made of the schema. */
+export function renderReference(): string {
+  const keys = [...walkKeys(configSchema)]
+  const sections = keys.filter(key => isSection(key.schema) && !isEntry(key))
+  const top = table(keys.filter(key => !key.name.includes('.') && !isSection(key.schema)))
+  const bodies = sections.map(section => renderSection(section, keys)).filter(body => body !== '')
+  return `${[introduction, '## Keys\n', top, ...bodies, foreignSection()].join('\n')}`
+}
+
+function renderSection(section: Key, keys: readonly Key[]): string {
+  const { description = '' } = annotations(section.schema)
+  const own = keys.filter(key => !isSection(key.schema) && parentOf(key.name, section.name))
+  if (own.length === 0) return ''
+  return `### \`${section.name}\`\n\n${description}\n\n${table(own)}`
+}
+
+function foreignSection(): string {
+  const names = foreignKeyNames.map(name => `\`${name}\``).join(', ')
+  return `## Settings of distribution that Pinnace does not have
+
+${names}.
+
+They are ignored with a warning. Three stop the start instead, because without them the registry would be open:
+\`auth\`, \`http.tls.clientcas\`, and \`http.tls.letsencrypt\` without \`http.tls.certificate\`.
+`
+}
+
+function isSection(schema: TSchema): boolean {
+  return KindGuard.IsObject(schema)
+}
+
+/** Fields of a list's entries are documented with the list. */
+function isEntry(key: Key): boolean {
+  return key.name.includes('[]')
+}
+
+function parentOf(name: string, section: string): boolean {
+  return (
+    name.startsWith(`${section}.`) &&
+    !name
+      .slice(section.length + 1)
+      .replace('[].', '')
+      .includes('.')
+  )
+}
+
+function table(keys: readonly Key[]): string {
+  const rows = keys.map(key => {
+    const { description = '', secret } = annotations(key.schema)
+    const variable = secret === true ? `\`${key.variable}\`, \`${key.variable}_FILE\`` : `\`${key.variable}\``
+    return row([`\`${key.name}\``, typeName(key.schema), defaultOf(key), variable, description])
+  })
+  return `${[row(['Key', 'Type', 'Default', 'Variable', 'Meaning']), row(['---', '---', '---', '---', '---']), ...rows].join('\n')}\n`
+}
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
+}
+
+function typeName(schema: TSchema): string {
+  if (KindGuard.IsArray(schema))
+    return `list of ${KindGuard.IsObject(schema.items) ? 'sections' : plural(typeName(schema.items))}`
+  if (KindGuard.IsRecord(schema)) return `map to ${typeName(recordValue(schema))}`
+  if (KindGuard.IsBoolean(schema)) return 'boolean'
+  if (KindGuard.IsInteger(schema)) return `integer, ${schema.minimum ?? 0} to ${schema.maximum ?? '…'}`
+  if (KindGuard.IsLiteral(schema)) return `\`${schema.const}\``
+  const { noun = '', write = '', lowercase, secret } = annotations(schema)
+  if (lowercase === true)
+    return write
+      .split(', ')
+      .map(value => `\`${value}\``)
+      .join(', ')
+  return secret === true ? 'text (secret)' : noun.replace(/^an? /, '').replace(/ of TLS.*/, '')
+}
+
+function plural(name: string): string {
+  return name.endsWith('s') ? `${name}es` : `${name}s`
+}
+
+function defaultOf(key: Key): string {
+  const { default: fallback, defaultNote } = annotations(key.schema)
+  if (defaultNote !== undefined) return defaultNote
+  if (fallback === undefined) return key.optional || isEntry(key) ? 'none' : 'required'
+  return `\`${stringify(fallback, { collectionStyle: 'flow', lineWidth: 0 }).trim()}\``
+}

@@ -1,0 +1,91 @@
+import { Type } from '@sinclair/typebox'
+import { type CipherSuite, cipherSuites } from '../cipher-suites.ts'
+import { choice, duration, flag, list, path, record, secret, section, url } from '../fields.ts'
+
+const address = {
+  noun: 'an address',
+  write: 'HOST:PORT such as 127.0.0.1:5005, [::1]:5005, or :5005 for all interfaces'
+}
+
+const tls = record('TLS. Without it the node speaks plain HTTP.', {
+  certificate: path({ description: 'PEM file with the certificate and its chain.' }),
+  key: path({ description: 'PEM file with the private key.' }),
+  minimumtls: choice('TLS version', ['tls1.0', 'tls1.1', 'tls1.2', 'tls1.3'], {
+    default: 'tls1.2',
+    description: 'The lowest TLS version accepted.'
+  }),
+  ciphersuites: Type.Optional(
+    list(
+      Type.Union(
+        Object.keys(cipherSuites).map(name => Type.Literal<CipherSuite>(name as CipherSuite)),
+        { noun: 'a cipher suite of TLS 1.2 or 1.3 that Node has', write: 'its IANA name, e.g. TLS_AES_128_GCM_SHA256' }
+      ),
+      { description: 'Cipher suites accepted, by their IANA names.', defaultNote: "Node's own list", minItems: 1 }
+    )
+  )
+})
+
+const debug = section('A second listener for operators. Keep it private.', {
+  addr: Type.Optional(
+    Type.String({ ...address, description: 'Address of the debug listener. Without it there is none.', minLength: 1 })
+  ),
+  prometheus: section('Metrics for Prometheus, on the debug listener.', {
+    enabled: flag({ default: false, description: 'Whether metrics are served.' }),
+    path: Type.String({
+      default: '/metrics',
+      format: 'route',
+      noun: 'a path',
+      write: 'one such as /metrics',
+      description: 'Path of the metrics.'
+    })
+  })
+})
+
+export const http = section('The listener of the registry.', {
+  addr: list(Type.String({ ...address, minLength: 1 }), {
+    default: ['127.0.0.1:5005', '[::1]:5005'],
+    single: true,
+    minItems: 1,
+    description:
+      'Address to listen on, or a list of them: `HOST:PORT`, `:PORT` for all interfaces, port 0 for any free one; a path when `net` is `unix`.'
+  }),
+  net: choice('network', ['tcp', 'unix'], { default: 'tcp', description: 'What `addr` is: TCP, or a unix socket.' }),
+  prefix: Type.String({
+    default: '/',
+    format: 'url-path',
+    noun: 'a prefix',
+    write: 'a path that begins and ends with a slash, such as /registry/',
+    description: 'Path that `/v2/` is served under. It begins and ends with a slash.'
+  }),
+  host: Type.Optional(
+    url({
+      description:
+        'URL that clients reach the registry by. With it, `Location` is absolute and begins with it unless `relativeurls` was set.'
+    })
+  ),
+  secret: Type.Optional(
+    secret({
+      description: 'Accepted for distribution’s sake. Upload state is kept on this node, so nothing needs signing.'
+    })
+  ),
+  relativeurls: flag({
+    description: 'Whether `Location` is relative, which is right behind any proxy.',
+    defaultNote: '`true` (distribution: `false`); `false` when `http.host` is set'
+  }),
+  draintimeout: duration({
+    default: '30s',
+    description: 'How long requests under way may take to finish after SIGTERM; `0s` cuts them at once.'
+  }),
+  headers: Type.Record(
+    Type.String(),
+    list(Type.String({ format: 'header-value', noun: 'a header value', write: 'it on one line' }), { description: '' }),
+    {
+      default: {},
+      noun: 'a section',
+      write: 'header names with lists of values under it',
+      description: 'Headers added to every response: each name with a list of values.'
+    }
+  ),
+  tls: Type.Optional(tls),
+  debug
+})

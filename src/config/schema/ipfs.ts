@@ -1,0 +1,75 @@
+import { Type } from '@sinclair/typebox'
+import { choice, count, duration, flag, list, path, section, size } from '../fields.ts'
+
+const multiaddr = Type.String({
+  format: 'multiaddr',
+  noun: 'a multiaddr',
+  write: 'one such as /ip4/127.0.0.1/tcp/4005'
+})
+
+const limits = section('What the node takes on at once. Memory is bounded by these, never by the size of a blob.', {
+  sockets: count({
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 1024,
+    description: 'Open HTTP connections; more are closed as they come.'
+  }),
+  uploads: count({
+    minimum: 1,
+    maximum: 100_000,
+    default: 128,
+    description: 'Request bodies being written; more get 429 with `Retry-After`.'
+  }),
+  hashing: count({ minimum: 1, maximum: 1024, default: 8, description: 'Bodies being hashed; more wait.' }),
+  manifest: size({ default: '4MiB', description: 'Largest manifest; a larger one gets 413.' })
+})
+
+/** Keys that distribution does not have. */
+export const ipfs = section('Pinnace’s own settings.', {
+  listen: list(multiaddr, {
+    default: ['/ip4/127.0.0.1/tcp/4005', '/ip6/::1/tcp/4005'],
+    description: 'Where IPFS peers can connect. `[]` listens nowhere.'
+  }),
+  announce: list(multiaddr, {
+    default: [],
+    description: 'Addresses told to peers instead of those listened on, e.g. behind NAT or in a container.'
+  }),
+  peers: list(multiaddr, {
+    default: [],
+    description: 'Peers to stay connected to, each with its `/p2p/<peer ID>`. The node dials nobody else.'
+  }),
+  key: section('The identity of the node.', {
+    file: Type.Optional(
+      path({
+        description: 'File with the libp2p private key; made at the first start.',
+        defaultNote: 'in the data folder'
+      })
+    )
+  }),
+  gc: section('Removal of blobs and manifests that nothing references.', {
+    interval: duration({ default: '24h', description: 'Time between two rounds; `0s` leaves it to `pinnace gc`.' }),
+    grace: duration({ default: '24h', description: 'How long what was pushed or mounted is spared.' }),
+    deleteuntagged: flag({
+      default: false,
+      description: 'Also remove manifests that no tag, image index or subject leads to.'
+    })
+  }),
+  scrub: section('Re-hashing of everything on disk.', {
+    interval: duration({ default: '0s', description: 'Time between two rounds; `0s` leaves it to `pinnace scrub`.' })
+  }),
+  verify: section('Checks on the way out.', {
+    reads: choice('choice', ['changed', 'always'], {
+      default: 'changed',
+      description:
+        'Which pulls hash the blob while it is sent: of a file that is new or changed since it was last hashed, or every one.'
+    })
+  }),
+  timeouts: section('How long a client may keep the node waiting. A body as a whole has no limit.', {
+    headers: duration({ default: '30s', description: 'From the first byte of a request to the end of its headers.' }),
+    stall: duration({
+      default: '60s',
+      description: 'Without a byte of a body; then 408, and the upload session is kept.'
+    })
+  }),
+  limits
+})

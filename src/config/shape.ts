@@ -1,0 +1,107 @@
+import { KindGuard, type TObject, type TSchema } from '@sinclair/typebox'
+import { closest, distance } from 'fastest-levenshtein'
+import { foreignKey, judgeForeign } from './foreign.ts'
+import { recordValue, schemaKeys } from './keys.ts'
+import { readLeaf } from './leaf.ts'
+import { type Place, type Problem, problemAt, showKey, showPlace } from './problem.ts'
+import { isBlank, isNull, type MapNode, type Node } from './tree.ts'
+
+/** A tree as plain values of the kinds the schema asks for; what does not fit is left for validation to name. */
+export interface Shaped {
+  value: unknown
+  /** Where each value was written, by JSON pointer. */
+  places: Map<string, Place>
+  problems: Problem[]
+  warnings: string[]
+}
+
+export function pointerOf(parent: string, key: string): string {
+  return `${parent}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
+}
+
+/** Reads the tree by the schema: `0123` is text where text is wanted, one value is a list of one, null is unset. */
+export function shape(root: Node, schema: TSchema): Shaped {
+  const shaped: Shaped = { value: undefined, places: new Map(), problems: [], warnings: [] }
+  shaped.value = new Shaper(shaped, schema).read(root, schema, '', '')
+  return shaped
+}
+
+class Shaper {
+  readonly #shaped: Shaped
+  readonly #keys: readonly string[]
+
+  constructor(shaped: Shaped, schema: TSchema) {
+    this.#shaped = shaped
+    this.#keys = schemaKeys(schema)
+  }
+
+  read(node: Node, schema: TSchema, key: string, pointer: string): unknown {
+    this.#shaped.places.set(pointer, node.place)
+    if (KindGuard.IsObject(schema)) return this.#readSection(node, schema, key, pointer)
+    if (KindGuard.IsRecord(schema)) return this.#readRecord(node, recordValue(schema), key, pointer)
+    if (KindGuard.IsArray(schema)) return this.#readList(node, schema.items, key, pointer)
+    return node.kind === 'scalar' ? readLeaf(node, schema) : this.#plain(node)
+  }
+
+  #readSection(node: Node, schema: TObject, key: string, pointer: string): unknown {
+    if (isNull(node)) return undefined
+    if (node.kind !== 'map') return this.#plain(node)
+    if (schema.default === undefined && isBlank(node)) return undefined
+    const result: Record<string, unknown> = {}
+    for (const [name, child] of node.entries) {
+      const childKey = key === '' ? name : `${key}.${name}`
+      const childSchema = Object.hasOwn(schema.properties, name) ? schema.properties[name] : undefined
+      if (childSchema === undefined) this.#notOurs(childKey, child, node, Object.keys(schema.properties))
+      else assign(result, name, this.read(child, childSchema, childKey, pointerOf(pointer, name)))
+    }
+    return result
+  }
+
+  #readRecord(node: Node, schema: TSchema, key: string, pointer: string): unknown {
+    if (isNull(node)) return undefined
+    if (node.kind !== 'map') return this.#plain(node)
+    const result: Record<string, unknown> = {}
+    for (const [name, child] of node.entries) {
+      assign(result, name, this.read(child, schema, `${key}.${name}`, pointerOf(pointer, name)))
+    }
+    return result
+  }
+
+  #readList(node: Node, schema: TSchema, key: string, pointer: string): unknown {
+    if (isNull(node)) return undefined
+    if (node.kind === 'map') return this.#plain(node)
+    const items = node.kind === 'list' ? node.items : [node]
+    return items.map((item, index) => this.read(item, schema, `${key}[${index}]`, `${pointer}/${index}`) ?? null)
+  }
+
+  #notOurs(key: string, node: Node, parent: MapNode, siblings: readonly string[]): void {
+    const verdict = foreignKey(key) !== undefined ? judgeForeign(key, node, parent) : undefined
+    if (verdict === undefined) {
+      const sentence = `${showKey(key)} is not a key of the configuration; the nearest is ${this.#nearest(key, siblings)}`
+      this.#shaped.problems.push(problemAt(node.place, sentence, key))
+    } else if ('stop' in verdict) this.#shaped.problems.push(problemAt(node.place, verdict.stop, key))
+    else this.#shaped.warnings.push(`${showPlace(node.place)}: ${verdict.warning}`)
+  }
+
+  /** The key of that name elsewhere (`rootdirectory` written one level too high), else the sibling spelled most like it. */
+  #nearest(key: string, siblings: readonly string[]): string {
+    const dot = key.lastIndexOf('.')
+    const name = key.slice(dot + 1)
+    const sibling = closest(name.toLowerCase(), [...siblings])
+    const elsewhere = this.#keys.find(known => known.endsWith(`.${name}`))
+    if (elsewhere !== undefined && distance(name, sibling) > 2) return elsewhere
+    return `${key.slice(0, dot + 1).replace(/\[\d+\]/g, '[]')}${sibling}`
+  }
+
+  /** What was written, for the message that it is of the wrong kind. */
+  #plain(node: Node): unknown {
+    if (node.kind === 'scalar') return node.value
+    return node.kind === 'list' ? [] : {}
+  }
+}
+
+/** A plain assignment would make `__proto__: {…}` the prototype. */
+function assign(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (value === undefined) return
+  Object.defineProperty(target, key, { value, enumerable: true, writable: true, configurable: true })
+}

@@ -1,0 +1,31 @@
+const factors: Record<string, number> = {
+  '': 1,
+  b: 1,
+  k: 1024,
+  kb: 1000,
+  kib: 1024,
+  m: 1024 ** 2,
+  mb: 1000 ** 2,
+  mib: 1024 ** 2,
+  g: 1024 ** 3,
+  gb: 1000 ** 3,
+  gib: 1024 ** 3
+}
+
+/** Bytes of a size such as `4194304`, `4MiB`, `4M` (powers of 1024) or `4MB` (powers of 1000); `undefined` for others. */
+export function readSize(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(text)
+  const factor = factors[match?.[2]?.toLowerCase() ?? 'none']
+  if (match === null || factor === undefined) return undefined
+  const bytes = Number(match[1]) * factor
+  return Number.isSafeInteger(bytes) ? bytes : undefined
+}
+
+/** Bytes as a size {@link readSize} reads back. */
+export function showSize(bytes: number): string {
+  for (const unit of ['GiB', 'MiB', 'KiB']) {
+    const factor = factors[unit.toLowerCase()] ?? 1
+    if (bytes >= factor && bytes % factor === 0) return `${bytes / factor}${unit}`
+  }
+  return String(bytes)
+}
