@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { basename } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { requireTool, type ToolName } from './find.ts'
 import { commandLine, Tail, terminate, toolEnvironment } from './run.ts'
@@ -6,9 +7,9 @@ import { commandLine, Tail, terminate, toolEnvironment } from './run.ts'
 export interface DaemonOptions {
   /**
    * When the daemon can be used: a pattern that one line of its output matches, or a question asked every 100 ms until
-   * it answers true (a rejection counts as "not yet").
+   * it answers true (a rejection counts as "not yet"), given what was printed so far.
    */
-  ready: RegExp | ((signal: AbortSignal) => Promise<boolean>)
+  ready: RegExp | ((signal: AbortSignal, logs: string) => Promise<boolean>)
   /** Milliseconds it may take to get ready; default 60,000. */
   readyTimeout?: number
   /** Milliseconds between `SIGTERM` and `SIGKILL` in `stop`; default 20,000. */
@@ -24,10 +25,12 @@ export interface Daemon {
   readyLine: string
   /** The last 256 KiB of what it printed, both streams. */
   logs(): string
-  /** Resolves when the process is gone, however that came. */
-  exited: Promise<void>
+  /** Resolves when the process is gone, however that came, with its exit code or the signal that ended it. */
+  exited: Promise<number | NodeJS.Signals>
   /** `SIGTERM`, later `SIGKILL`; resolves when the process is gone. Idempotent. */
   stop(): Promise<void>
+  /** `SIGKILL`, as a crash would end it; resolves when the process is gone. Idempotent. */
+  kill(): Promise<void>
 }
 
 const logLimit = 256 * 1024
@@ -45,20 +48,26 @@ process.on('exit', () => {
  * when it cannot be started, exits early, or is not ready in time.
  */
 export async function startDaemon(name: ToolName, args: readonly string[], options: DaemonOptions): Promise<Daemon> {
+  return await startProgram(requireTool(name), args, options)
+}
+
+/** {@link startDaemon} for any program, given by its path. */
+export async function startProgram(path: string, args: readonly string[], options: DaemonOptions): Promise<Daemon> {
   options.signal?.throwIfAborted()
-  const child = spawn(requireTool(name), args, {
+  const child = spawn(path, args, {
     env: toolEnvironment(options.env),
     cwd: options.cwd,
     stdio: ['ignore', 'pipe', 'pipe']
   })
   living.add(child)
-  const exited = new Promise<void>(resolve => {
-    const gone = (): void => {
+  const exited = new Promise<number | NodeJS.Signals>(resolve => {
+    const gone = (status: number | NodeJS.Signals): void => {
       living.delete(child)
-      resolve()
+      resolve(status)
     }
-    child.once('exit', gone)
-    child.once('error', gone)
+    child.once('exit', (code, killedBy) => gone(code ?? killedBy ?? 'SIGKILL'))
+    // Only before it has started: what runs cannot be ended by this event.
+    child.once('error', () => child.pid === undefined && gone(127))
   })
   const logs = new Tail(logLimit)
   try {
@@ -66,11 +75,15 @@ export async function startDaemon(name: ToolName, args: readonly string[], optio
     const pid = child.pid
     if (pid === undefined) throw new Error('has no process')
     const stop = (): Promise<void> => terminate(child, options.stopGrace ?? 20_000)
-    return { pid, readyLine, logs: () => logs.toString(), exited, stop }
+    const kill = async (): Promise<void> => {
+      child.kill('SIGKILL')
+      await exited
+    }
+    return { pid, readyLine, logs: () => logs.toString(), exited, stop, kill }
   } catch (cause) {
     await terminate(child, options.stopGrace ?? 20_000)
     const why = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`${commandLine(name, args)}: ${why}\n${logs}`.trimEnd(), { cause })
+    throw new Error(`${commandLine(basename(path), args)}: ${why}\n${logs}`.trimEnd(), { cause })
   }
 }
 
@@ -85,22 +98,26 @@ async function becomesReady(child: ChildProcess, logs: Tail, options: DaemonOpti
   const failed = new Promise<never>((_resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (code, killedBy) => reject(new Error(`ended with ${code ?? killedBy} before it was ready`)))
-    options.signal?.addEventListener('abort', () => reject(options.signal?.reason), { once: true })
+    options.signal?.addEventListener('abort', () => reject(options.signal?.reason), { signal: settled.signal })
     delay(readyTimeout, undefined, { signal: settled.signal }).then(
       () => reject(new Error(`not ready after ${readyTimeout} ms`)),
       () => {}
     )
   })
   try {
-    return await Promise.race([ready instanceof RegExp ? line.promise : asked(ready, signal), failed])
+    return await Promise.race([ready instanceof RegExp ? line.promise : asked(ready, logs, signal), failed])
   } finally {
     settled.abort()
   }
 }
 
-async function asked(ready: (signal: AbortSignal) => Promise<boolean>, signal: AbortSignal): Promise<string> {
+async function asked(
+  ready: (signal: AbortSignal, logs: string) => Promise<boolean>,
+  logs: Tail,
+  signal: AbortSignal
+): Promise<string> {
   while (!signal.aborted) {
-    if (await ready(signal).catch(() => false)) return ''
+    if (await ready(signal, logs.toString()).catch(() => false)) return ''
     await delay(probeInterval, undefined, { signal }).catch(() => {})
   }
   return ''

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { basename, delimiter, join } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { requireTool, type ToolName, toolFolders } from './find.ts'
@@ -132,10 +132,15 @@ async function feed(stdin: Writable, input: RunOptions['input']): Promise<void> 
  * reason is the `cause`).
  */
 export async function runTool(name: ToolName, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  return await runProgram(requireTool(name), args, options)
+}
+
+/** {@link runTool} for any program, given by its path. */
+export async function runProgram(path: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const timeout = AbortSignal.timeout(options.timeout ?? 120_000)
   const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout])
   signal.throwIfAborted()
-  const child = spawn(requireTool(name), args, {
+  const child = spawn(path, args, {
     env: toolEnvironment(options.env),
     cwd: options.cwd,
     stdio: ['pipe', 'pipe', 'pipe']
@@ -166,7 +171,7 @@ export async function runTool(name: ToolName, args: readonly string[], options: 
     // An abort shows in many ways, a pipe that closed early for one; the reason says it best.
     const reason: unknown = signal.aborted ? signal.reason : cause
     const why = reason instanceof Error ? reason.message : String(reason)
-    throw new Error(`${commandLine(name, args)}: ${why}\n${stderr}`.trimEnd(), { cause: reason })
+    throw new Error(`${commandLine(basename(path), args)}: ${why}\n${stderr}`.trimEnd(), { cause: reason })
   } finally {
     signal.removeEventListener('abort', onAbort)
   }

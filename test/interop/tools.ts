@@ -6,9 +6,9 @@
 import { describe, it } from 'vitest'
 import { lacking, type ToolName } from './find.ts'
 
-export { type Daemon, type DaemonOptions, startDaemon } from './daemon.ts'
+export { type Daemon, type DaemonOptions, startDaemon, startProgram } from './daemon.ts'
 export { findTool, requireTool, type ToolName } from './find.ts'
-export { type RunOptions, type RunResult, runTool } from './run.ts'
+export { type RunOptions, type RunResult, runProgram, runTool } from './run.ts'
 
 /** True where a missing program is a failure rather than a skip. */
 export function interopIsRequired(): boolean {
