@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Containerd, startContainerd } from './containerd.ts'
+import { type DockerRegistry, startDockerRegistry } from './docker-registry.ts'
 import { type Dockerd, makeBusyboxRoot, startDockerd } from './dockerd.ts'
 import { type Kubo, startKubo } from './kubo.ts'
 import { makePodman } from './podman.ts'
@@ -191,30 +192,23 @@ describeWithTools(['podman', 'busybox', 'umount'], 'podman', () => {
 
 describeWithTools(['containerd', 'ctr', 'umount', 'docker-registry', 'crane', 'busybox', 'tar'], 'containerd', () => {
   let folder: string
-  let registry: Daemon
+  let registry: DockerRegistry
   let containerd: Containerd
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'pinnace-ctr-test-'))
-    const config = {
-      version: 0.1,
-      storage: { filesystem: { rootdirectory: join(folder, 'data') } },
-      http: { addr: '127.0.0.1:0' }
-    }
-    await writeFile(join(folder, 'config.yml'), JSON.stringify(config))
-    registry = await startDaemon('docker-registry', ['serve', join(folder, 'config.yml')], { ready: /listening on / })
+    registry = await startDockerRegistry()
     containerd = await startContainerd()
   })
   afterAll(async () => {
     await containerd.close()
-    await registry.stop()
+    await registry.close()
     expect([containerd.pid, registry.pid].filter(isAlive)).toEqual([])
     expect(existsSync(containerd.socket)).toBe(false)
     await rm(folder, { recursive: true, force: true })
   })
 
   it('pulls, runs and pushes', async () => {
-    const host = /127\.0\.0\.1:\d+/.exec(registry.readyLine)?.[0]
-    const name = `${host}/app`
+    const name = `${registry.host}/app`
     await makeBusyboxRoot(join(folder, 'root'))
     await runTool('tar', ['-C', join(folder, 'root'), '-cf', join(folder, 'layer.tar'), '.'])
     await runTool('crane', ['append', '--insecure', '-f', join(folder, 'layer.tar'), '-t', `${name}:1`])
@@ -226,5 +220,17 @@ describeWithTools(['containerd', 'ctr', 'umount', 'docker-registry', 'crane', 'b
     const digests = await Promise.all(['1', '2'].map(tag => runTool('crane', ['digest', `${name}:${tag}`])))
     expect(digests[1]?.stdout).toMatch(/^sha256:/)
     expect(digests[1]?.stdout).toBe(digests[0]?.stdout)
+  })
+})
+
+describeWithTools(['registry', 'crane'], 'distribution 3', () => {
+  it('answers on its own port and leaves nothing', async () => {
+    const registry = await startDockerRegistry({ program: 'registry' })
+    try {
+      expect((await runTool('crane', ['catalog', registry.host])).stdout).toBe('')
+    } finally {
+      await registry.close()
+    }
+    expect(isAlive(registry.pid)).toBe(false)
   })
 })
