@@ -8,7 +8,8 @@ export interface Span {
  * A `Range` request header (RFC 9110, section 14) against a representation of `size` bytes.
  *
  * `'whole'` when there is nothing to honour: no header, another unit, a malformed one, or several ranges (which a server
- * may answer with the whole). `'unsatisfiable'` asks for a 416.
+ * may answer with the whole). `'unsatisfiable'` asks for a 416, as does a range that ends before it starts: section 14.2
+ * lets a server reject that one, and the conformance suite wants it.
  */
 export function parseRange(header: string | undefined, size: number): Span | 'whole' | 'unsatisfiable' {
   if (header === undefined) return 'whole'
@@ -18,7 +19,7 @@ export function parseRange(header: string | undefined, size: number): Span | 'wh
   if (first === '' && last === '') return 'whole'
   if (first === '') return suffix(Number(last), size)
   const start = Number(first)
-  if (last !== '' && Number(last) < start) return 'whole'
+  if (last !== '' && Number(last) < start) return 'unsatisfiable'
   if (start >= size) return 'unsatisfiable'
   return { start, end: last === '' ? size : Math.min(Number(last) + 1, size) }
 }

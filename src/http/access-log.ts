@@ -1,0 +1,33 @@
+import type { Log } from '../registry/ports.ts'
+import type { Exchange } from './exchange.ts'
+
+/** Query parameters of the API, none of which is ever a secret. Values of all others are not logged. */
+const harmless = new Set(['n', 'last', 'digest', 'digest-algorithm', 'mount', 'from', 'tag', 'artifactType', 'ns'])
+
+/** Path and query as they may be logged: no user info of an absolute-form target, no value that might be a credential. */
+export function loggableUrl(exchange: Exchange): string {
+  const keys = [...exchange.query.entries()]
+  if (keys.length === 0) return exchange.path
+  const pairs = keys.map(([key, value]) => (harmless.has(key) ? `${key}=${value}` : `${key}=***`))
+  return `${exchange.path}?${pairs.join('&')}`
+}
+
+/** One line a request, when it ended. Headers are not logged, so credentials cannot be. */
+export function logAccess(log: Log, exchange: Exchange): void {
+  const { request, response } = exchange
+  log.info(
+    {
+      requestId: exchange.id,
+      method: request.method,
+      url: loggableUrl(exchange),
+      status: response.statusCode,
+      complete: response.writableFinished,
+      received: exchange.received,
+      sent: exchange.sent,
+      ms: Math.round((performance.now() - exchange.startedAt) * 10) / 10,
+      remote: request.socket.remoteAddress,
+      userAgent: request.headers['user-agent']
+    },
+    'request'
+  )
+}

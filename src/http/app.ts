@@ -1,0 +1,156 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import fastify, { type FastifyInstance } from 'fastify'
+import type { Authorize } from '../access/authorize.ts'
+import { RegistryError } from '../errors.ts'
+import { maxManifestSize } from '../oci/manifest.ts'
+import type { Log } from '../registry/ports.ts'
+import type { Registry } from '../registry/registry.ts'
+import { logAccess } from './access-log.ts'
+import { ByteBodies } from './byte-bodies.ts'
+import { type Connection, Connections } from './connections.ts'
+import type { Door } from './door.ts'
+import { Exchange } from './exchange.ts'
+import type { Health } from './health.ts'
+import { createLocations, type LocationInit } from './location.ts'
+import { ManifestHeaders } from './manifest-headers.ts'
+import type { HttpMetrics } from './metrics.ts'
+import { answerOci, isOciTarget } from './oci-door.ts'
+import { addOpsRoutes } from './ops-routes.ts'
+import { replyError } from './reply-error.ts'
+import { createRequestIds } from './request-id.ts'
+
+export interface AppComponents {
+  registry: Registry
+  authorize: Authorize
+  log: Log
+  metrics?: HttpMetrics
+  /** State behind `/readyz`; without one the node is ready. */
+  health?: Health
+}
+
+export interface AppInit extends LocationInit {
+  /** `http.headers`: on every response. */
+  headers?: Readonly<Record<string, readonly string[]>>
+  /** `storage.delete.enabled`. Default true. */
+  deleteEnabled?: boolean
+  /** `storage.maintenance.readonly.enabled`. Default false. */
+  readOnly?: boolean
+  /** One line at level info a request. Default false: it costs a fifth of the manifest rate. */
+  accessLog?: boolean
+  limits?: {
+    /** Connections; requests on more are answered 429. Default 4096. */
+    sockets?: number
+    /** Request bodies read at once. Default 256. */
+    uploads?: number
+    /** Items of a page. Default 1000. */
+    pageSize?: number
+    /** Bytes of a manifest. Default 4 MiB. */
+    manifest?: number
+  }
+  timeouts?: {
+    /** ms a request's body may pause; then 408, the session kept. Default 60 s. */
+    bodyStallMs?: number
+    /**
+     * ms in which a client must take at least one byte. Default 300 s: the kernel takes more only when a third of its
+     * send buffer (4 MiB) is free again, which a client at 5 kB/s needs that long for.
+     */
+    writeStallMs?: number
+  }
+}
+
+/** The application apart from listening. */
+export interface App {
+  /** For routes outside `/v2`; other doors add theirs before {@link listen}. */
+  readonly fastify: FastifyInstance
+  readonly connections: Connections
+  readonly log: Log
+  /** Answers one request. `expectsContinue`: the client waits for `100 Continue`. */
+  handle(request: IncomingMessage, response: ServerResponse, expectsContinue?: boolean): void
+  /** From now on every response closes its connection. */
+  stopKeepingAlive(): void
+}
+
+/**
+ * Composes the HTTP application. The OCI API is answered in front of Fastify's router: its names need their own parser
+ * anyway, and the router, hooks and reply objects took a sixth of the manifest rate. Everything else is Fastify's.
+ */
+export function createApp(components: AppComponents, init: AppInit = {}): App {
+  const locations = createLocations(init)
+  const door = createDoor(components, init, locations)
+  const connections = new Connections(init.limits?.sockets ?? 4096)
+  const requestId = createRequestIds()
+  const headers = standingHeaders(init)
+  const app = fastify({ logger: false, forceCloseConnections: false })
+  addOpsRoutes(app, components)
+  let stopping = false
+
+  const handle = (request: IncomingMessage, response: ServerResponse, expectsContinue = false): void => {
+    const connection = connections.of(request.socket)
+    const id = requestId(request.headers['x-request-id'])
+    const exchange = new Exchange(request, response, { id, headers, expectsContinue, closing: stopping })
+    connection.current = exchange
+    components.metrics?.started()
+    response.once('close', () => {
+      exchange.close()
+      if (connection.current === exchange) connection.current = undefined
+      components.metrics?.finished(sampleOf(exchange))
+      if (init.accessLog === true) logAccess(components.log, exchange)
+    })
+    const refusal = refusalOf(connection, request)
+    if (refusal !== undefined) {
+      exchange.closeConnection()
+      replyError(exchange, refusal, components.log)
+    } else if (isOciTarget(exchange.path, locations.prefix)) void answerOci(door, exchange)
+    else exchange.delegate(() => app.routing(request, response))
+  }
+  const stopKeepingAlive = () => {
+    stopping = true
+  }
+  return { fastify: app, connections, log: components.log, handle, stopKeepingAlive }
+}
+
+/** Headers of every response. */
+function standingHeaders(init: AppInit): string[] {
+  const headers = ['Docker-Distribution-Api-Version', 'registry/2.0']
+  for (const [name, values] of Object.entries(init.headers ?? {})) for (const value of values) headers.push(name, value)
+  return headers
+}
+
+/** Why a request is not even looked at. */
+function refusalOf(connection: Connection, request: IncomingMessage): RegistryError | undefined {
+  if (connection.surplus) return new RegistryError('TOOMANYREQUESTS', { message: 'too many connections' })
+  if (request.headers.host !== undefined || request.httpVersion !== '1.1') return undefined
+  return new RegistryError('REQUEST_INVALID', { message: 'Host header missing' })
+}
+
+function createDoor(components: AppComponents, init: AppInit, locations: Door['locations']): Door {
+  const { registry, authorize, log } = components
+  const bodyStallMs = init.timeouts?.bodyStallMs ?? 60_000
+  return {
+    registry,
+    authorize,
+    log,
+    locations,
+    init: {
+      deleteEnabled: init.deleteEnabled ?? true,
+      readOnly: init.readOnly ?? false,
+      pageSize: init.limits?.pageSize ?? 1000,
+      manifestLimit: init.limits?.manifest ?? maxManifestSize,
+      bodyStallMs,
+      writeStallMs: init.timeouts?.writeStallMs ?? 300_000
+    },
+    bodies: new ByteBodies({ limit: init.limits?.uploads ?? 256, stallMs: bodyStallMs }),
+    manifestHeaders: new ManifestHeaders()
+  }
+}
+
+function sampleOf(exchange: Exchange) {
+  return {
+    route: exchange.route,
+    method: exchange.request.method ?? '',
+    status: exchange.response.statusCode,
+    seconds: (performance.now() - exchange.startedAt) / 1000,
+    received: exchange.received,
+    sent: exchange.sent
+  }
+}

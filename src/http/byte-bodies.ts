@@ -1,0 +1,73 @@
+import { RegistryError } from '../errors.ts'
+import { parseContentRange } from '../oci/range.ts'
+import type { UploadBody } from '../registry/registry.ts'
+import type { Exchange } from './exchange.ts'
+import { RequestBody } from './read-body.ts'
+
+export interface ByteBodiesInit {
+  /** Bodies read at once; more are answered 429. */
+  limit: number
+  /** ms a body may pause. */
+  stallMs: number
+}
+
+/** Admits request bodies, so that their number, and with it the memory they take, is bounded. */
+export class ByteBodies {
+  readonly #init: ByteBodiesInit
+  #open = 0
+
+  constructor(init: ByteBodiesInit) {
+    this.#init = init
+  }
+
+  /**
+   * Runs something that reads a body.
+   *
+   * @throws {RegistryError} TOOMANYREQUESTS
+   */
+  async admit<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#open >= this.#init.limit) {
+      throw new RegistryError('TOOMANYREQUESTS', {
+        message: `too many uploads at once (limit ${this.#init.limit})`,
+        headers: { 'Retry-After': '5' }
+      })
+    }
+    this.#open++
+    try {
+      return await work()
+    } finally {
+      this.#open--
+    }
+  }
+
+  /**
+   * A chunk or a whole blob; `undefined` when the request has no body.
+   *
+   * @throws {RegistryError} BLOB_UPLOAD_INVALID for a `Content-Range` that is none, BLOB_UPLOAD_OUT_OF_ORDER for one that
+   * ends before it starts, SIZE_INVALID for one of another length than `Content-Length`
+   */
+  uploadOf(exchange: Exchange): UploadBody | undefined {
+    const header = exchange.header('content-range')
+    const range = header === undefined ? undefined : parseContentRange(header)
+    if (header !== undefined && range === undefined) throw badContentRange(header)
+    const length = exchange.contentLength
+    if (range !== undefined && length !== undefined && length !== range.end - range.start) {
+      throw new RegistryError('SIZE_INVALID', {
+        message: `Content-Range spans ${range.end - range.start} bytes, Content-Length says ${length}`
+      })
+    }
+    if (!exchange.hasBody) return undefined
+    const promised = range === undefined ? length : range.end - range.start
+    return {
+      bytes: new RequestBody(exchange, { stallMs: this.#init.stallMs, stalled: 'BLOB_UPLOAD_STALLED' }),
+      ...(range === undefined ? {} : { start: range.start }),
+      ...(promised === undefined ? {} : { length: promised })
+    }
+  }
+}
+
+function badContentRange(header: string): RegistryError {
+  const message = `invalid Content-Range "${header.slice(0, 100)}": expected <first>-<last>, both inclusive`
+  const backwards = /^(?:bytes[ =]+)?\d+-\d+(?:\/|$)/i.test(header.trim())
+  return new RegistryError(backwards ? 'BLOB_UPLOAD_OUT_OF_ORDER' : 'BLOB_UPLOAD_INVALID', { message })
+}

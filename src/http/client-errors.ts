@@ -1,0 +1,76 @@
+import { type Server, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type Reason, RegistryError } from '../errors.ts'
+import type { Log } from '../registry/ports.ts'
+import type { Connections } from './connections.ts'
+import { errorResponse } from './reply-error.ts'
+
+export interface ClientErrorsComponents {
+  connections: Connections
+  log: Log
+}
+
+/** ms a client gets to read a raw answer before the connection is cut. */
+const lingerMs = 2_000
+
+/** How Node's parser and its timers name what a client did wrong. */
+const reasons: Record<string, Reason> = {
+  HPE_HEADER_OVERFLOW: 'HEADER_TOO_LARGE',
+  ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT'
+}
+
+/** What Node reports about bytes that never became a request, answered in the OCI form on the bare socket. */
+export function answerClientErrors(server: Server, { connections, log }: ClientErrorsComponents): void {
+  const told = { tls: false }
+  server.on('clientError', (error, stream) => {
+    const socket = asSocket(stream)
+    const connection = socket === undefined ? undefined : connections.of(socket)
+    if (socket === undefined || connection === undefined || connection.condemned) return
+    connection.condemned = true
+    const code = 'code' in error ? String(error.code) : ''
+    const begun = connection.current?.response.headersSent === true
+    if (!socket.writable || begun || code === 'ECONNRESET' || code === 'EPIPE') return void socket.destroy()
+    const hello = isTlsHello(error)
+    if (hello && !told.tls) {
+      told.tls = true
+      log.warn({ remote: socket.remoteAddress, port: socket.localPort }, tlsAdvice)
+    }
+    log.debug({ remote: socket.remoteAddress, err: error }, 'malformed request')
+    const message = hello ? 'this port speaks HTTP, not TLS' : undefined
+    answerRaw(socket, new RegistryError(reasons[code] ?? 'REQUEST_INVALID', message === undefined ? {} : { message }))
+  })
+  server.on('connect', (_request, stream) => {
+    const socket = asSocket(stream)
+    if (socket !== undefined)
+      answerRaw(socket, new RegistryError('METHOD_NOT_ALLOWED', { headers: { Allow: 'GET, HEAD' } }))
+  })
+}
+
+const tlsAdvice =
+  'a client spoke TLS to the plain HTTP port: let it use http (for dockerd, list this registry under ' +
+  '"insecure-registries"), or give this node a certificate under http.tls'
+
+/** A TLS record of type handshake, where a method was expected. */
+function isTlsHello(error: Error): boolean {
+  return 'rawPacket' in error && error.rawPacket instanceof Uint8Array && error.rawPacket[0] === 0x16
+}
+
+function asSocket(stream: Duplex): Socket | undefined {
+  return 'remoteAddress' in stream ? (stream as Socket) : undefined
+}
+
+/** A whole response on a socket whose parser gave up; plain HTTP also to TLS, which Go clients report in so many words. */
+function answerRaw(socket: Socket, error: RegistryError): void {
+  const { status, headers, body } = errorResponse(error, '')
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+    'Connection: close',
+    `Content-Length: ${Buffer.byteLength(body)}`
+  ]
+  for (let at = 0; at + 1 < headers.length; at += 2) lines.push(`${headers[at]}: ${headers[at + 1]}`)
+  lines.push('Docker-Distribution-Api-Version: registry/2.0', '', body)
+  socket.end(lines.join('\r\n'))
+  const timer = setTimeout(() => socket.destroy(), lingerMs)
+  socket.once('close', () => clearTimeout(timer))
+}

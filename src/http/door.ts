@@ -1,0 +1,42 @@
+import type { Action, Authorize, Subject } from '../access/authorize.ts'
+import { RegistryError } from '../errors.ts'
+import type { Log } from '../registry/ports.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { ByteBodies } from './byte-bodies.ts'
+import type { Locations } from './location.ts'
+import type { ManifestHeaders } from './manifest-headers.ts'
+
+/** Settings that endpoints read, all given. */
+export interface DoorInit {
+  deleteEnabled: boolean
+  readOnly: boolean
+  /** Items of a page at most, and without `n`. */
+  pageSize: number
+  /** Bytes of a manifest. */
+  manifestLimit: number
+  /** ms a request's body may pause. */
+  bodyStallMs: number
+  /** ms a client may take nothing of a response's body. */
+  writeStallMs: number
+}
+
+/** What every endpoint of the OCI door shares. */
+export interface Door {
+  registry: Registry
+  authorize: Authorize
+  log: Log
+  init: DoorInit
+  locations: Locations
+  bodies: ByteBodies
+  manifestHeaders: ManifestHeaders
+}
+
+/**
+ * Asks the one access rule.
+ *
+ * @throws {RegistryError} DENIED
+ */
+export function demand(door: Door, subject: Subject, action: Action, repository: string): void {
+  if (door.authorize(subject, action, repository)) return
+  throw new RegistryError('DENIED', { detail: { action, repository } })
+}

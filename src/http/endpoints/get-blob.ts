@@ -1,0 +1,66 @@
+import { RegistryError } from '../../errors.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { parseRange } from '../../oci/range.ts'
+import type { BlobReading, BlobView } from '../../registry/registry.ts'
+import type { Door } from '../door.ts'
+import { etagOf, ifRangeHolds, noneMatchNames } from '../etag.ts'
+import type { Exchange, HeaderList } from '../exchange.ts'
+import { immutable } from '../manifest-headers.ts'
+import { pumpBlob } from '../pump-blob.ts'
+
+interface BlobTarget {
+  repository: string
+  digest: Digest
+}
+
+/** end-2, GET and HEAD. */
+export async function getBlob(door: Door, exchange: Exchange, target: BlobTarget): Promise<void> {
+  const { repository, digest } = target
+  const unchanged = noneMatchNames(exchange.header('if-none-match'), digest)
+  if (exchange.request.method === 'HEAD' || unchanged) {
+    const view = await door.registry.statBlob(repository, digest, exchange.abortable)
+    if (unchanged)
+      return exchange.send(304, ['ETag', etagOf(digest), 'Docker-Content-Digest', digest, 'Cache-Control', immutable])
+    return exchange.sendHead(200, [...headersOf(view), 'Content-Length', String(view.size)])
+  }
+  const reading = await door.registry.openBlob(repository, digest, exchange.abortable)
+  try {
+    await sendBlob(door, exchange, reading)
+  } finally {
+    await reading.close()
+  }
+}
+
+async function sendBlob(door: Door, exchange: Exchange, reading: BlobReading): Promise<void> {
+  const { size, digest } = reading
+  const wanted = ifRangeHolds(exchange.header('if-range'), digest) ? exchange.header('range') : undefined
+  // Clients resume with a Range as a matter of course; of an empty blob any range is all of it.
+  const range = size === 0 ? 'whole' : parseRange(wanted, size)
+  if (range === 'unsatisfiable') {
+    throw new RegistryError('RANGE_UNSATISFIABLE', {
+      headers: { 'Content-Range': `bytes */${size}` },
+      detail: { size }
+    })
+  }
+  const headers = headersOf(reading)
+  const span = range === 'whole' ? { start: 0, end: size } : range
+  if (range !== 'whole') headers.push('Content-Range', `bytes ${span.start}-${span.end - 1}/${size}`)
+  await pumpBlob(exchange, range === 'whole' ? 200 : 206, headers, reading, span, door.init.writeStallMs)
+}
+
+function headersOf({ digest, root }: BlobView): HeaderList {
+  return [
+    'Content-Type',
+    'application/octet-stream',
+    'Docker-Content-Digest',
+    digest,
+    'ETag',
+    etagOf(digest),
+    'Accept-Ranges',
+    'bytes',
+    'Cache-Control',
+    immutable,
+    'X-Ipfs-Path',
+    `/ipfs/${root}`
+  ]
+}

@@ -1,0 +1,92 @@
+import { RegistryError } from '../../errors.ts'
+import { baseMediaType } from '../../oci/media-types.ts'
+import { type ManifestReference, parseTag } from '../../oci/reference.ts'
+import type { PutManifestRequest, PutManifestResult } from '../../registry/registry.ts'
+import type { Door } from '../door.ts'
+import { etagOf, noneMatchNames, parseIfMatch } from '../etag.ts'
+import type { Exchange, HeaderList } from '../exchange.ts'
+import { imagePath } from '../manifest-headers.ts'
+import { RequestBody } from '../read-body.ts'
+
+interface ManifestTarget {
+  repository: string
+  reference: ManifestReference
+}
+
+/** end-7a, end-7b. */
+export async function putManifest(door: Door, exchange: Exchange, target: ManifestTarget): Promise<void> {
+  const { repository, reference } = target
+  const ifMatch = parseIfMatch(exchange.header('if-match'))
+  if (ifMatch?.length === 0) throw new RegistryError('MANIFEST_CHANGED')
+  const asked = [...new Set(exchange.query.getAll('tag').map(parseTag))]
+  await refuseExisting(door, exchange, target)
+  const bytes = await door.bodies.admit(() => readManifest(door, exchange))
+  const request: PutManifestRequest = {
+    bytes,
+    mediaType: baseMediaType(exchange.header('content-type') ?? ''),
+    tags: 'tag' in reference ? [...new Set([reference.tag, ...asked])] : asked,
+    ...('digest' in reference ? { digest: reference.digest } : {}),
+    ...(ifMatch === undefined ? {} : { ifMatch })
+  }
+  const result = await door.registry.putManifest(repository, request, exchange.abortable)
+  exchange.send(201, created(door, exchange, repository, result, asked.length > 0))
+}
+
+function created(
+  door: Door,
+  exchange: Exchange,
+  repository: string,
+  result: PutManifestResult,
+  namesTags: boolean
+): HeaderList {
+  const { digest, image, subject, tags } = result
+  const headers = ['Location', door.locations.of(exchange.request, `/${repository}/manifests/${digest}`)]
+  headers.push('Docker-Content-Digest', digest, 'ETag', etagOf(digest))
+  if (subject !== undefined) headers.push('OCI-Subject', subject)
+  if (namesTags) for (const tag of tags) headers.push('OCI-Tag', tag)
+  if (image !== undefined) headers.push('X-Ipfs-Path', imagePath(image, digest))
+  return headers
+}
+
+/**
+ * `If-None-Match` on a PUT (RFC 9110, section 13.1.2): `*` creates only. Looked up before the body is read, so two
+ * creators that race may both win; `If-Match` is the condition that is atomic.
+ */
+async function refuseExisting(
+  door: Door,
+  exchange: Exchange,
+  { repository, reference }: ManifestTarget
+): Promise<void> {
+  const header = exchange.header('if-none-match')
+  if (header === undefined) return
+  try {
+    const current = await door.registry.getManifest(repository, reference, exchange.abortable)
+    if (!noneMatchNames(header, current.digest)) return
+  } catch (error) {
+    if (error instanceof RegistryError && error.status === 404) return
+    throw error
+  }
+  throw new RegistryError('MANIFEST_CHANGED', { message: 'If-None-Match names the current manifest' })
+}
+
+/** @throws {RegistryError} MANIFEST_TOO_LARGE as soon as the limit is known to be passed, MANIFEST_STALLED */
+async function readManifest(door: Door, exchange: Exchange): Promise<Uint8Array> {
+  const { manifestLimit, bodyStallMs } = door.init
+  const declared = exchange.contentLength
+  if (declared !== undefined && declared > manifestLimit) throw tooLarge(manifestLimit)
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of new RequestBody(exchange, { stallMs: bodyStallMs, stalled: 'MANIFEST_STALLED' })) {
+    size += chunk.byteLength
+    if (size > manifestLimit) throw tooLarge(manifestLimit)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks, size)
+}
+
+function tooLarge(limit: number): RegistryError {
+  return new RegistryError('MANIFEST_TOO_LARGE', {
+    message: `manifest is larger than ${limit} bytes`,
+    detail: { limit }
+  })
+}

@@ -1,0 +1,94 @@
+import type { Subject } from '../../access/authorize.ts'
+import { RegistryError } from '../../errors.ts'
+import {
+  algorithmOf,
+  type Digest,
+  type DigestAlgorithm,
+  digestOf,
+  isDigestAlgorithm,
+  parseDigest
+} from '../../oci/digest.ts'
+import { parseRepository } from '../../oci/reference.ts'
+import type { UploadBody } from '../../registry/registry.ts'
+import type { Door } from '../door.ts'
+import type { Exchange } from '../exchange.ts'
+import { blobCreated, sessionHeaders } from '../upload-headers.ts'
+
+interface Asked {
+  mount: Digest | undefined
+  from: string | undefined
+  digest: Digest | undefined
+  algorithm: DigestAlgorithm | undefined
+}
+
+/** end-4a, end-4b, end-4c, end-11: mount when that is asked for and can be, else upload at once, else a session. */
+export async function startUpload(
+  door: Door,
+  exchange: Exchange,
+  target: { repository: string },
+  subject: Subject
+): Promise<void> {
+  const { repository } = target
+  const asked = parseQuery(exchange.query)
+  if (asked.mount !== undefined) {
+    const mayPull = (name: string) => door.authorize(subject, 'pull', name)
+    const blob = await door.registry.mountBlob(repository, asked.mount, asked.from, mayPull, exchange.abortable)
+    if (blob !== undefined) return exchange.send(201, blobCreated(door, exchange, repository, blob))
+  }
+  if (asked.digest !== undefined) {
+    const body = door.bodies.uploadOf(exchange)
+    // A bodyless POST that names a digest is a client that will PUT: it gets a session, unless the blob is the empty one.
+    if (body !== undefined || asked.digest === digestOf(new Uint8Array(), algorithmOf(asked.digest))) {
+      return uploadAtOnce(door, exchange, repository, asked.digest, body)
+    }
+  }
+  const upload = await door.registry.startUpload(repository, algorithmFor(asked), exchange.abortable)
+  exchange.send(202, sessionHeaders(door, exchange, repository, upload))
+}
+
+/** end-4b. Nobody learns the session's name, so a failure ends it. */
+async function uploadAtOnce(
+  door: Door,
+  exchange: Exchange,
+  repository: string,
+  digest: Digest,
+  body: UploadBody | undefined
+): Promise<void> {
+  const blob = await door.bodies.admit(async () => {
+    const { id } = await door.registry.startUpload(repository, algorithmOf(digest), exchange.abortable)
+    try {
+      return await door.registry.finishUpload(repository, id, digest, body, exchange.abortable)
+    } catch (error) {
+      await door.registry.cancelUpload(repository, id).catch((failure: unknown) => {
+        door.log.debug({ requestId: exchange.id, upload: id, err: failure }, 'failed upload left to purging')
+      })
+      throw error
+    }
+  })
+  exchange.send(201, blobCreated(door, exchange, repository, blob))
+}
+
+function parseQuery(query: URLSearchParams): Asked {
+  const mount = query.get('mount')
+  const from = query.get('from')
+  const digest = query.get('digest')
+  const algorithm = query.get('digest-algorithm')
+  if (algorithm !== null && !isDigestAlgorithm(algorithm)) {
+    throw new RegistryError('DIGEST_INVALID', {
+      message: 'unsupported digest-algorithm: use sha256 or sha512',
+      detail: { algorithm: algorithm.slice(0, 100) }
+    })
+  }
+  return {
+    mount: mount === null ? undefined : parseDigest(mount),
+    from: from === null || from === '' ? undefined : parseRepository(from),
+    digest: digest === null ? undefined : parseDigest(digest),
+    algorithm: algorithm ?? undefined
+  }
+}
+
+/** What the bytes to come will most likely be asked under. */
+function algorithmFor({ algorithm, digest, mount }: Asked): DigestAlgorithm {
+  const named = digest ?? mount
+  return algorithm ?? (named === undefined ? 'sha256' : algorithmOf(named))
+}

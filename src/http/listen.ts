@@ -1,0 +1,125 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import type { SecureContextOptions } from 'node:tls'
+import { RegistryError } from '../errors.ts'
+import type { App } from './app.ts'
+import { answerClientErrors } from './client-errors.ts'
+
+export type ListenAddress = { host?: string; port: number } | { path: string }
+
+export interface ListenInit {
+  /** Certificate and key; without it the ports speak plain HTTP. */
+  tls?: SecureContextOptions & { requestCert?: boolean; rejectUnauthorized?: boolean }
+  /** ms for a request's headers. Default 30 s. */
+  headersTimeoutMs?: number
+  /** ms an idle connection is kept. Default 120 s, longer than Go's clients (90 s) so that they close first. */
+  keepAliveTimeoutMs?: number
+  /** Bytes of a request's headers and target. Default 16 KiB. */
+  maxHeaderSize?: number
+}
+
+export interface Listening {
+  /** `http://127.0.0.1:5005` and so on, one a listener, with the ports really taken. */
+  readonly urls: readonly string[]
+  /**
+   * Graceful stop: accepts nothing more, closes idle connections, lets what is under way finish, and cuts the rest after
+   * the timeout. Resolves with how many connections were cut.
+   */
+  drain(timeoutMs: number): Promise<number>
+}
+
+/** Listens on every address, or on none when one fails. */
+export async function listen(app: App, addresses: readonly ListenAddress[], init: ListenInit = {}): Promise<Listening> {
+  await app.fastify.ready()
+  const servers: Server[] = []
+  try {
+    for (const address of addresses) {
+      const server = createListener(app, init)
+      servers.push(server)
+      await start(server, address)
+    }
+  } catch (error) {
+    await drain(app, servers, 0)
+    throw error
+  }
+  const scheme = init.tls === undefined ? 'http' : 'https'
+  return {
+    urls: servers.map(server => urlOf(server, scheme)),
+    drain: timeoutMs => drain(app, servers, timeoutMs)
+  }
+}
+
+function createListener(app: App, init: ListenInit): Server {
+  const headersTimeout = init.headersTimeoutMs ?? 30_000
+  const options: ServerOptions = {
+    headersTimeout,
+    // A push may take hours; a silent one is cut by the stall timeout of its body.
+    requestTimeout: 0,
+    keepAliveTimeout: init.keepAliveTimeoutMs ?? 120_000,
+    connectionsCheckingInterval: Math.max(10, Math.min(5_000, Math.floor(headersTimeout / 4))),
+    maxHeaderSize: init.maxHeaderSize ?? 16 * 1024,
+    // A missing Host is refused by the application, in the OCI form.
+    requireHostHeader: false,
+    noDelay: true
+  }
+  const onRequest: RequestListener = (request, response) => app.handle(request, response)
+  const server =
+    init.tls === undefined
+      ? createServer(options, onRequest)
+      : createTlsServer({ ...options, ...init.tls, handshakeTimeout: headersTimeout }, onRequest)
+  // A client that sent its request and closed its half still gets the answer.
+  Object.assign(server, { httpAllowHalfOpen: true })
+  server.on('checkContinue', (request, response) => app.handle(request, response, true))
+  server.on('checkExpectation', (_request, response) => {
+    const { code } = new RegistryError('REQUEST_INVALID')
+    const body = JSON.stringify({ errors: [{ code, message: 'Expect: only 100-continue is understood' }] })
+    response
+      .writeHead(417, { 'Content-Type': 'application/json', 'Content-Length': body.length, Connection: 'close' })
+      .end(body)
+  })
+  server.on('connection', (socket: Socket) => app.connections.accepted(socket))
+  server.on(
+    init.tls === undefined ? 'connection' : 'secureConnection',
+    (socket: Socket) => void app.connections.of(socket)
+  )
+  answerClientErrors(server, app)
+  return server
+}
+
+async function start(server: Server, address: ListenAddress): Promise<void> {
+  server.listen(address)
+  await once(server, 'listening')
+  server.on('error', () => undefined)
+}
+
+function urlOf(server: Server, scheme: string): string {
+  const address: AddressInfo | string | null = server.address()
+  if (address === null || typeof address === 'string') return `unix:${address ?? ''}`
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
+  return `${scheme}://${host}:${address.port}`
+}
+
+async function drain(app: App, servers: readonly Server[], timeoutMs: number): Promise<number> {
+  app.stopKeepingAlive()
+  const closed = Promise.all(servers.map(server => closeServer(server)))
+  app.connections.destroyIdle()
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<'late'>(resolve => {
+    timer = setTimeout(resolve, timeoutMs, 'late')
+  })
+  const outcome = await Promise.race([closed, late])
+  clearTimeout(timer)
+  const cut = outcome === 'late' ? app.connections.count : 0
+  app.connections.destroyAll()
+  await closed
+  await app.fastify.close()
+  return cut
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise(resolve => {
+    server.close(() => resolve())
+  })
+}

@@ -1,0 +1,140 @@
+import type { IncomingMessage } from 'node:http'
+import { type Action, anonymous, type Subject } from '../access/authorize.ts'
+import { RegistryError } from '../errors.ts'
+import { type Door, demand } from './door.ts'
+import { deleteBlob } from './endpoints/delete-blob.ts'
+import { deleteManifest } from './endpoints/delete-manifest.ts'
+import { getBlob } from './endpoints/get-blob.ts'
+import { getManifest } from './endpoints/get-manifest.ts'
+import { listReferrers } from './endpoints/list-referrers.ts'
+import { listRepositories } from './endpoints/list-repositories.ts'
+import { listTags } from './endpoints/list-tags.ts'
+import { putManifest } from './endpoints/put-manifest.ts'
+import { startUpload } from './endpoints/start-upload.ts'
+import { appendUpload, cancelUpload, finishUpload, uploadStatus } from './endpoints/upload-session.ts'
+import type { Exchange } from './exchange.ts'
+import { type Endpoint, parseTarget, type Target } from './parse-target.ts'
+import { replyError } from './reply-error.ts'
+
+/** What each endpoint needs of the caller. */
+const actions: Partial<Record<Endpoint, Action>> = {
+  'end-2': 'pull',
+  'end-3': 'pull',
+  'end-4': 'push',
+  'end-5': 'push',
+  'end-6': 'push',
+  'end-7': 'push',
+  'end-8': 'pull',
+  'end-9': 'delete',
+  'end-10': 'delete',
+  'end-12': 'pull',
+  'end-13': 'push',
+  'end-14': 'push'
+}
+
+const deletions: ReadonlySet<Endpoint> = new Set<Endpoint>(['end-9', 'end-10'])
+/** Methods left on the path when the node is read-only, as distribution answers. */
+const writes: Partial<Record<Endpoint, string>> = {
+  'end-4': '',
+  'end-5': 'GET, HEAD',
+  'end-6': 'GET, HEAD',
+  'end-7': 'GET, HEAD',
+  'end-9': 'GET, HEAD',
+  'end-10': 'GET, HEAD',
+  'end-14': 'GET, HEAD'
+}
+
+/** Longest request target, bytes. */
+const maxTarget = 8 * 1024
+
+/** Whether a request target belongs to the OCI API at this prefix. */
+export function isOciTarget(url: string, prefix: string): boolean {
+  const root = `${prefix}/v2`
+  if (!url.startsWith(root)) return false
+  const next = url.charCodeAt(root.length)
+  // End of the target, slash or question mark.
+  return Number.isNaN(next) || next === 0x2f || next === 0x3f
+}
+
+/** Answers one request under `/v2`, errors included. */
+export async function answerOci(door: Door, exchange: Exchange): Promise<void> {
+  try {
+    const { request } = exchange
+    if ((request.url ?? '').length > maxTarget) throw new RegistryError('URI_TOO_LONG')
+    const tail = exchange.path.slice(door.locations.prefix.length + '/v2'.length)
+    const target = parseTarget(request.method ?? '', tail)
+    exchange.route = target.endpoint
+    const subject = subjectOf(request)
+    admit(door, subject, target)
+    await run(door, exchange, target, subject)
+  } catch (error) {
+    replyError(exchange, error, door.log)
+  }
+}
+
+/** Nobody has a name yet. */
+function subjectOf(_request: IncomingMessage): Subject {
+  return anonymous
+}
+
+/** @throws {RegistryError} READ_ONLY, METHOD_NOT_ALLOWED where deletion is off (CVE-2026-41888: tags too), DENIED */
+function admit(door: Door, subject: Subject, target: Target): void {
+  const { endpoint } = target
+  const left = writes[endpoint]
+  if (door.init.readOnly && left !== undefined) throw new RegistryError('READ_ONLY', { headers: { Allow: left } })
+  if (!door.init.deleteEnabled && deletions.has(endpoint)) {
+    const allow = endpoint === 'end-9' ? 'GET, HEAD, PUT' : 'GET, HEAD'
+    throw new RegistryError('METHOD_NOT_ALLOWED', {
+      message: 'deletion is disabled on this registry',
+      headers: { Allow: allow }
+    })
+  }
+  const action = actions[endpoint]
+  if (action !== undefined && 'repository' in target) demand(door, subject, action, target.repository)
+}
+
+async function run(door: Door, exchange: Exchange, target: Target, subject: Subject): Promise<void> {
+  switch (target.endpoint) {
+    case 'end-1':
+      return exchange.send(200, ['Content-Type', 'application/json'], '{}')
+    case 'end-2':
+      return getBlob(door, exchange, target)
+    case 'end-3':
+      return getManifest(door, exchange, target)
+    case 'end-4':
+      return startUpload(door, exchange, target, subject)
+    case 'end-5':
+      return appendUpload(door, exchange, target)
+    case 'end-6':
+      return finishUpload(door, exchange, target)
+    case 'end-7':
+      return putManifest(door, exchange, target)
+    case 'end-8':
+      return listTags(door, exchange, target)
+    case 'end-9':
+      return deleteManifest(door, exchange, target)
+    case 'end-10':
+      return deleteBlob(door, exchange, target)
+    case 'end-12':
+      return listReferrers(door, exchange, target)
+    case 'end-13':
+      return uploadStatus(door, exchange, target)
+    case 'end-14':
+      return cancelUpload(door, exchange, target)
+    case 'catalog':
+      return listRepositories(door, exchange, subject)
+    case 'options':
+      return exchange.send(200, ['Allow', `${target.allow}, OPTIONS`])
+    case 'redirect':
+      return redirect(exchange, target.slash)
+  }
+}
+
+/** To the canonical path, keeping query and method (distribution's 301 would turn a POST into a GET). */
+function redirect(exchange: Exchange, slash: boolean): void {
+  const { path, request } = exchange
+  const query = (request.url ?? '').indexOf('?')
+  const canonical = slash ? `${path}/` : path.replace(/(?:\/|%2f)$/i, '')
+  const location = canonical + (query < 0 ? '' : (request.url ?? '').slice(query))
+  exchange.send(request.method === 'GET' || request.method === 'HEAD' ? 301 : 308, ['Location', location])
+}

@@ -1,0 +1,70 @@
+import type { ServerResponse } from 'node:http'
+import type { ByteRange } from '../registry/ports.ts'
+import type { BlobReading } from '../registry/registry.ts'
+import { ClientGone, type Exchange, type HeaderList } from './exchange.ts'
+
+/**
+ * Streams a blob, or a range of it, as the response's body. The first chunk is read before the headers go, so that a blob
+ * whose beginning rotted is an honest error; later, a failing read cuts the connection, since a body that cannot be
+ * completed must not look complete. A chunk is only borrowed, so the next is asked for when the socket let go of it.
+ *
+ * @param stallMs time without the client taking a single byte after which the connection is cut.
+ */
+export async function pumpBlob(
+  exchange: Exchange,
+  status: number,
+  headers: HeaderList,
+  reading: BlobReading,
+  range: ByteRange,
+  stallMs: number
+): Promise<void> {
+  const { response } = exchange
+  const chunks = reading.read(range, { signal: exchange.signal })[Symbol.asyncIterator]()
+  const client = new Client(response)
+  try {
+    let step = await chunks.next()
+    if (exchange.closed) throw new ClientGone('client hung up')
+    headers.push('Content-Length', String(range.end - range.start))
+    // Node checks at each interval whether the kernel took any of a pending write, so a slow client is not a stalled one.
+    response.setTimeout(stallMs, () => response.destroy(new ClientGone('client stopped reading')))
+    exchange.begin(status, headers)
+    for (; step.done !== true; step = await chunks.next()) {
+      await client.write(step.value)
+      exchange.sent += step.value.byteLength
+    }
+    if (exchange.sent !== range.end - range.start)
+      throw new Error(`blob ${reading.digest} ended after ${exchange.sent} bytes`)
+    response.end()
+  } finally {
+    client.release()
+    await chunks.return?.()
+  }
+}
+
+/** The response as something to write to and wait for. */
+class Client {
+  readonly #response: ServerResponse
+  #reject: ((error: Error) => void) | undefined
+
+  constructor(response: ServerResponse) {
+    this.#response = response
+    response.on('close', this.#gone)
+  }
+
+  write(chunk: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#response.closed || this.#response.destroyed) return reject(new ClientGone('client hung up'))
+      this.#reject = reject
+      this.#response.write(chunk, error => {
+        if (error instanceof Error) reject(new ClientGone('client hung up', { cause: error }))
+        else resolve()
+      })
+    })
+  }
+
+  release(): void {
+    this.#response.off('close', this.#gone)
+  }
+
+  readonly #gone = (): void => this.#reject?.(new ClientGone('client hung up'))
+}
