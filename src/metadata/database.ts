@@ -11,17 +11,22 @@ import type { Value } from './layer.ts'
 /** Any ordered key-value store of the Level family with text keys that can read synchronously. */
 export type Level = AbstractLevel<string | Buffer | Uint8Array, string, string>
 
-/** Bytes a reopening needs beside what the write-ahead logs take: a manifest of tables, a fresh log. */
-const REOPEN_MARGIN = 1024 * 1024
 /** A chunk of a list ends early at this many bytes, since one referrer may be as large as a manifest. */
 const CHUNK_BYTES = 256 * 1024
 
+/** A write that LevelDB has done. */
+export interface Written {
+  bytes: number
+  changes: number
+  durable: boolean
+}
+
 export interface DatabaseComponents {
   level: Level
-  /** Bytes that can still be written beside the database, less what its logs may take when it is opened again. */
+  /** Bytes free on the disk beyond what opening the database again may take; none when not above zero. */
   room?: () => Promise<number>
   /** Called after each write, which is complete only when this is: what else a durable one needs synced. */
-  written?: (write: { bytes: number; changes: number; durable: boolean }) => Promise<void>
+  written?: (write: Written) => Promise<void>
 }
 
 /** One chunk of a list; `done` when nothing follows it. */
@@ -215,7 +220,7 @@ export class Database {
 
   async #assertRoom(): Promise<void> {
     const room = await this.#room?.()
-    if (room !== undefined && room < REOPEN_MARGIN + 2 * sizeOf(this.#before)) throw new RegistryError('STORAGE_FULL')
+    if (room !== undefined && room <= 2 * sizeOf(this.#before)) throw new RegistryError('STORAGE_FULL')
   }
 
   async #read<T>(read: () => Promise<T>): Promise<T> {

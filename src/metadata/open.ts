@@ -1,7 +1,7 @@
-import { mkdir, open, readdir, stat, statfs } from 'node:fs/promises'
+import { mkdir, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Level as LevelDb } from 'level'
-import type { DatabaseComponents } from './database.ts'
+import { LogRotation, logsIn, syncFolder } from './log-rotation.ts'
 import { LevelMetadata, type LevelMetadataInit } from './store.ts'
 
 /**
@@ -9,13 +9,18 @@ import { LevelMetadata, type LevelMetadataInit } from './store.ts'
  * a start far below half a second.
  */
 const WRITE_BUFFER = 4 * 1024 * 1024
-/** Upper bound of what the memtable needs for an entry beside key and value. Bytes. */
-const ENTRY_OVERHEAD = 128
 
 /** Another process has the database open. */
 export class MetadataLocked extends Error {
   override readonly name = 'MetadataLocked'
 }
+
+/**
+ * Bytes that must be free beside the size of the logs before a database that failed is closed and opened again: a
+ * compaction may still be writing tables, and one that cannot be opened cannot be read either. At most an eighth of the
+ * disk, for small ones.
+ */
+const REOPEN_MARGIN = 32 * 1024 * 1024
 
 export interface OpenMetadataInit extends LevelMetadataInit {
   /** LevelDB's cache of uncompressed table blocks. Bytes, default 8 MiB. */
@@ -39,8 +44,9 @@ export async function openMetadata(folder: string, init: OpenMetadataInit = {}):
     writeBufferSize: WRITE_BUFFER,
     maxOpenFiles: 512
   })
+  const rotation = new LogRotation(folder, WRITE_BUFFER)
   const metadata = new LevelMetadata(
-    { level, room: () => roomBeside(folder), written: new LogRotation(folder).written },
+    { level, room: () => roomBeside(folder), written: write => rotation.written(write) },
     rest
   )
   try {
@@ -59,49 +65,10 @@ function isLocked(error: unknown): boolean {
   return false
 }
 
-/** Opening writes what the logs hold into tables before it removes them. */
+/** Opening writes what the logs hold into tables before it removes the logs. */
 async function roomBeside(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder)
-  let needed = 0
+  const { bavail, blocks, bsize } = await statfs(folder)
+  let needed = Math.min(REOPEN_MARGIN, (blocks * bsize) / 8)
   for (const log of await logsIn(folder)) needed += (await stat(join(folder, log))).size
   return bavail * bsize - needed
-}
-
-async function logsIn(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter(name => name.endsWith('.log'))
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-/**
- * LevelDB syncs the bytes of its log but not the folder entry of a fresh one, so POSIX would allow a power cut to take
- * the whole log with acknowledged commits. A fresh log is looked for only when the memtable may have been full.
- */
-class LogRotation {
-  readonly #folder: string
-  #memtable = 0
-  #newest: number | undefined
-
-  constructor(folder: string) {
-    this.#folder = folder
-  }
-
-  readonly written: NonNullable<DatabaseComponents['written']> = async ({ bytes, changes, durable }) => {
-    this.#memtable += bytes + changes * ENTRY_OVERHEAD
-    if (!durable) return
-    // Half, since the memtable's arena wastes up to a quarter of its blocks.
-    if (this.#newest !== undefined && this.#memtable < WRITE_BUFFER / 2) return
-    const newest = Math.max(...(await logsIn(this.#folder)).map(name => Number.parseInt(name, 10)))
-    if (newest === this.#newest) return
-    await syncFolder(this.#folder)
-    this.#newest = newest
-    this.#memtable = bytes + changes * ENTRY_OVERHEAD
-  }
 }

@@ -1,0 +1,268 @@
+import type { Digest } from '../../src/oci/digest.ts'
+import type { BlockPlace, MetadataStore, Mutation, Precondition } from '../../src/registry/ports.ts'
+import { collect } from '../contract/metadata-store.ts'
+
+export interface Universe {
+  repositories: string[]
+  digests: Digest[]
+  tags: string[]
+  uploads: string[]
+  multihashes: Uint8Array[]
+}
+
+type Json = string
+
+/** What the store must answer, kept the simplest way: one map a kind, nothing derived is stored. */
+export class Model {
+  readonly blobs = new Map<Digest, Json>()
+  readonly unplaced = new Map<Digest, string>()
+  readonly doomed = new Set<Digest>()
+  readonly manifests = new Map<Digest, Json>()
+  readonly images = new Map<Digest, Json>()
+  readonly uploads = new Map<string, Json>()
+  /** By `repository digest` or `repository tag`. */
+  readonly links = new Map<string, number>()
+  readonly revisions = new Map<string, Json>()
+  readonly tags = new Map<string, { digest: Digest; at: number }>()
+  /** `repository child parent`. */
+  readonly references = new Set<string>()
+  readonly referrers = new Map<string, Json>()
+  /** Hex of the multihash → home → place. */
+  readonly homes = new Map<string, Map<string, BlockPlace>>()
+  readonly nodes = new Map<string, Json>()
+
+  holds(condition: Precondition): boolean {
+    switch (condition.type) {
+      case 'blobExists':
+        return this.blobs.has(condition.digest)
+      case 'blobAbsent':
+        return !this.blobs.has(condition.digest)
+      case 'linkExists':
+        return this.links.has(`${condition.repository} ${condition.digest}`)
+      case 'linkAt':
+        return this.links.get(`${condition.repository} ${condition.digest}`) === condition.at
+      case 'unreferenced':
+        return !begins(this.references, `${condition.repository} ${condition.digest} `)
+      case 'unlinked':
+        return this.#holders(condition.digest).length === 0
+      case 'revisionExists':
+        return this.revisions.has(`${condition.repository} ${condition.digest}`)
+      case 'untagged':
+        return this.#tagsOf(condition.repository, condition.digest).length === 0
+      case 'tagIs': {
+        const tag = this.tags.get(`${condition.repository} ${condition.tag}`)
+        return condition.digest === 'any' ? tag !== undefined : tag?.digest === condition.digest
+      }
+      case 'uploadExists':
+        return this.uploads.has(condition.id)
+    }
+  }
+
+  apply(change: Mutation): void {
+    switch (change.type) {
+      case 'putBlob':
+        this.blobs.set(change.digest, json(change.record))
+        this.unplaced.set(change.digest, change.uploadId)
+        this.doomed.delete(change.digest)
+        return
+      case 'deleteBlob':
+        this.blobs.delete(change.digest)
+        this.unplaced.delete(change.digest)
+        this.doomed.add(change.digest)
+        return
+      case 'putBlocks':
+        for (const { multihash, place, bytes } of change.blocks) {
+          const hex = hexOf(multihash)
+          const homes = this.homes.get(hex) ?? new Map<string, BlockPlace>()
+          this.homes.set(hex, homes.set(change.home, place))
+          if (bytes !== undefined) this.nodes.set(hex, hexOf(bytes))
+        }
+        return
+      case 'deleteBlocks':
+        for (const hex of [...change.multihashes].map(hexOf)) {
+          this.homes.get(hex)?.delete(change.home)
+          if ((this.homes.get(hex)?.size ?? 0) === 0) this.nodes.delete(hex)
+        }
+        return
+      case 'putManifest':
+        this.manifests.set(change.digest, hexOf(change.bytes))
+        return
+      case 'deleteManifest':
+        this.manifests.delete(change.digest)
+        return
+      case 'putImage':
+        this.images.set(change.digest, json(change.record))
+        return
+      case 'deleteImage':
+        this.images.delete(change.digest)
+        return
+      case 'putUpload':
+        this.uploads.set(change.id, json(change.record))
+        return
+      case 'deleteUpload':
+        this.uploads.delete(change.id)
+        return
+      default:
+        this.#applyToRepository(change)
+    }
+  }
+
+  #applyToRepository(change: Extract<Mutation, { repository: string }>): void {
+    const { repository } = change
+    switch (change.type) {
+      case 'putLink':
+        this.links.set(`${repository} ${change.digest}`, change.record.at)
+        return
+      case 'deleteLink':
+        this.links.delete(`${repository} ${change.digest}`)
+        return
+      case 'putRevision':
+        this.revisions.set(`${repository} ${change.digest}`, json(change.record))
+        return
+      case 'deleteRevision':
+        this.revisions.delete(`${repository} ${change.digest}`)
+        return
+      case 'putTag':
+        this.tags.set(`${repository} ${change.tag}`, change.record)
+        return
+      case 'deleteTag':
+        this.tags.delete(`${repository} ${change.tag}`)
+        return
+      case 'putReference':
+        this.references.add(`${repository} ${change.child} ${change.parent}`)
+        return
+      case 'deleteReference':
+        this.references.delete(`${repository} ${change.child} ${change.parent}`)
+        return
+      case 'putReferrer':
+        this.referrers.set(`${repository} ${change.subject} ${change.descriptor.digest}`, json(change.descriptor))
+        return
+      case 'deleteReferrer':
+        this.referrers.delete(`${repository} ${change.subject} ${change.digest}`)
+    }
+  }
+
+  #holders(digest: Digest): string[] {
+    const held = [...this.links.keys(), ...this.revisions.keys()].filter(key => key.endsWith(` ${digest}`))
+    return [...new Set(held.map(first))].sort()
+  }
+
+  #tagsOf(repository: string, digest: Digest): string[] {
+    const tags = [...this.tags].filter(([key, tag]) => first(key) === repository && tag.digest === digest)
+    return tags.map(([key]) => last(key)).sort()
+  }
+
+  /** Everything the store can be asked about the universe, as text. */
+  answers({ repositories, digests, multihashes }: Universe): string[] {
+    const lines: string[] = []
+    const say = (...parts: unknown[]) =>
+      lines.push(parts.map(part => (typeof part === 'string' ? part : json(part))).join(' '))
+    const named = [...this.links.keys(), ...this.revisions.keys(), ...this.tags.keys()].map(first)
+    say('repositories', [...new Set(named)].sort())
+    say('blobs', sortedEntries(this.blobs))
+    say('unplaced', sortedEntries(this.unplaced))
+    say('doomed', [...this.doomed].sort())
+    say('manifests', [...this.manifests.keys()].sort())
+    say('uploads', sortedEntries(this.uploads))
+    for (const digest of digests) {
+      say(digest, this.blobs.get(digest), this.manifests.get(digest), this.images.get(digest), this.#holders(digest))
+    }
+    for (const multihash of multihashes) {
+      const hex = hexOf(multihash)
+      say(hex, sortedEntries(this.homes.get(hex) ?? []), this.nodes.get(hex))
+    }
+    for (const repository of repositories) {
+      const under = <T>(map: ReadonlyMap<string, T>, prefix: string) =>
+        sortedEntries([...map].filter(([key]) => key.startsWith(prefix))).map(([key, value]) => [
+          key.slice(prefix.length),
+          value
+        ])
+      say(repository, under(this.tags, `${repository} `), under(this.links, `${repository} `))
+      say(repository, under(this.revisions, `${repository} `))
+      for (const digest of digests) {
+        const parents = [...this.references].filter(key => key.startsWith(`${repository} ${digest} `)).map(last)
+        say(repository, digest, this.#tagsOf(repository, digest), parents.sort())
+        say(under(this.referrers, `${repository} ${digest} `))
+        say(this.links.get(`${repository} ${digest}`), this.revisions.get(`${repository} ${digest}`))
+      }
+    }
+    return lines
+  }
+}
+
+/** The same questions, asked of a store. */
+export async function answersOf(store: MetadataStore, universe: Universe): Promise<string[]> {
+  const lines: string[] = []
+  const say = (...parts: unknown[]) =>
+    lines.push(parts.map(part => (typeof part === 'string' ? part : json(part))).join(' '))
+  say('repositories', await collect(store.repositories()))
+  say(
+    'blobs',
+    (await collect(store.blobs())).map(({ digest, record }) => [digest, json(record)])
+  )
+  say(
+    'unplaced',
+    (await collect(store.unplaced())).map(({ digest, uploadId }) => [digest, uploadId])
+  )
+  say('doomed', await collect(store.doomed()))
+  say('manifests', await collect(store.manifests()))
+  say(
+    'uploads',
+    (await collect(store.uploads())).map(({ id, record }) => [id, json(record)])
+  )
+  for (const digest of universe.digests) {
+    const bytes = await store.manifestBytes(digest)
+    const [blob, image] = [await store.blob(digest), await store.image(digest)]
+    say(digest, blob && json(blob), bytes && hexOf(bytes), image && json(image), await collect(store.holders(digest)))
+  }
+  for (const multihash of universe.multihashes) {
+    const bytes = await store.node(multihash)
+    const homes = (await collect(store.blockHomes(multihash))).map(({ home, place }) => [home, place])
+    say(hexOf(multihash), homes, bytes && hexOf(bytes))
+  }
+  for (const repository of universe.repositories) {
+    const links = (await collect(store.links(repository))).map(({ digest, record }) => [digest, record.at])
+    say(
+      repository,
+      (await collect(store.tags(repository))).map(({ tag, record }) => [tag, record]),
+      links
+    )
+    say(
+      repository,
+      (await collect(store.revisions(repository))).map(({ digest, record }) => [digest, json(record)])
+    )
+    for (const digest of universe.digests) {
+      const parents = await collect(store.parents(repository, digest))
+      say(repository, digest, await collect(store.tagsOf(repository, digest)), parents)
+      say((await collect(store.referrers(repository, digest))).map(found => [found.digest, json(found)]))
+      const revision = await store.revision(repository, digest)
+      say((await store.link(repository, digest))?.at, revision && json(revision))
+    }
+  }
+  return lines
+}
+
+function json(value: unknown): Json {
+  return JSON.stringify(value) ?? 'undefined'
+}
+
+function sortedEntries<T>(entries: Iterable<[string, T]>): [string, T][] {
+  return [...entries].sort(([left], [right]) => (left < right ? -1 : 1))
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
+}
+
+function first(key: string): string {
+  return key.slice(0, key.indexOf(' '))
+}
+
+function last(key: string): string {
+  return key.slice(key.lastIndexOf(' ') + 1)
+}
+
+function begins(keys: Iterable<string>, prefix: string): boolean {
+  for (const key of keys) if (key.startsWith(prefix)) return true
+  return false
+}
