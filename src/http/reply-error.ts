@@ -1,4 +1,4 @@
-import { isStorageFull, type OciErrorEntry, RegistryError, RegistryErrors } from '../errors.ts'
+import { isStorageFull, type OciErrorEntry, type Reason, RegistryError, RegistryErrors } from '../errors.ts'
 import type { Log } from '../registry/ports.ts'
 import { ClientGone, type Exchange, type HeaderList } from './exchange.ts'
 
@@ -24,11 +24,21 @@ export function errorResponse(error: unknown, requestId: string): ErrorResponse 
   return { status: first.status, headers, body: JSON.stringify({ errors: errors.map(entryOf) }) }
 }
 
-function registryErrorsOf(error: unknown, requestId: string): readonly [RegistryError, ...RegistryError[]] {
+/** The reason of an error, or of the first of several. */
+export function reasonOf(error: unknown): Reason {
+  return registryErrorsOf(error)[0].reason
+}
+
+/** The `errors` of an OCI error body. */
+export function entriesOf(error: unknown): OciErrorEntry[] {
+  return registryErrorsOf(error).map(entryOf)
+}
+
+function registryErrorsOf(error: unknown, requestId?: string): readonly [RegistryError, ...RegistryError[]] {
   if (error instanceof RegistryErrors) return error.errors
   if (error instanceof RegistryError) return [error]
   if (isStorageFull(error)) return [new RegistryError('STORAGE_FULL', { cause: error })]
-  return [new RegistryError('UNKNOWN', { detail: { requestId }, cause: error })]
+  return [new RegistryError('UNKNOWN', { cause: error, ...(requestId === undefined ? {} : { detail: { requestId } }) })]
 }
 
 function entryOf(error: RegistryError): OciErrorEntry {

@@ -1,0 +1,101 @@
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import { parseDigest } from '../oci/digest.ts'
+import { type ManifestReference, parseRepository, parseTag } from '../oci/reference.ts'
+import type { AbortOptions, Log } from '../registry/ports.ts'
+import type { Page, PageRequest, Registry } from '../registry/registry.ts'
+import {
+  controlProtocol,
+  GcRequest,
+  type IdResponse,
+  ImageRequest,
+  reasonHeader,
+  ScrubRequest,
+  type VersionResponse
+} from './control-protocol.ts'
+import { type LineWriter, streamLines } from './control-stream.ts'
+import { answerErrors } from './ops-routes.ts'
+import { reasonOf } from './reply-error.ts'
+
+/** The node as the control door sees it. */
+export interface ControlledNode {
+  readonly version: string
+  identity(options?: AbortOptions): Promise<IdResponse>
+}
+
+export interface ControlComponents {
+  registry: Registry
+  node: ControlledNode
+  log: Log
+}
+
+/** Names read at once. */
+const pageSize = 1000
+
+/** The door for the command line beside a running node: see {@link ./control-protocol.ts}. Whoever reaches it owns the node. */
+export function createControlApp({ registry, node, log }: ControlComponents): FastifyInstance {
+  const app = fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true })
+  answerErrors(app, log)
+  app.addHook('onError', async (_request, reply, error) => void reply.header(reasonHeader, reasonOf(error)))
+
+  app.get('/version', async (): Promise<VersionResponse> => ({ version: node.version, protocol: controlProtocol }))
+  app.get('/id', async () => node.identity())
+  app.get<{ Querystring: { repository?: string } }>('/ls', (request, reply) =>
+    list(registry, reply, request.query.repository)
+  )
+  app.post<{ Body: ImageRequest }>('/inspect', { schema: { body: ImageRequest } }, async request => {
+    const { repository, reference } = imageOf(request.body)
+    return registry.inspect(repository, reference)
+  })
+  app.post<{ Body: ImageRequest }>('/rm', { schema: { body: ImageRequest } }, async (request, reply) => {
+    const { repository, reference } = imageOf(request.body)
+    if ('tag' in reference) await registry.deleteTag(repository, reference.tag)
+    else await registry.deleteManifest(repository, reference.digest)
+    return reply.code(204).send()
+  })
+  app.post<{ Body: GcRequest }>('/gc', { schema: { body: GcRequest } }, (request, reply) =>
+    streamLines(reply, async (lines, signal) => {
+      const onProgress = (progress: object) => lines.offer({ progress })
+      await lines.write({ result: await registry.collectGarbage({ ...request.body, signal, onProgress }) })
+    })
+  )
+  app.post<{ Body: ScrubRequest }>('/scrub', { schema: { body: ScrubRequest } }, (request, reply) =>
+    streamLines(reply, async (lines, signal) => {
+      const onProgress = (progress: object) => lines.offer({ progress })
+      const onDamage = (damage: object) => lines.tell({ damage })
+      await lines.write({ result: await registry.scrub({ ...request.body, signal, onProgress, onDamage }) })
+    })
+  )
+  return app
+}
+
+async function list(registry: Registry, reply: FastifyReply, name: string | undefined): Promise<void> {
+  const repository = name === undefined ? undefined : parseRepository(name)
+  // An unknown repository is an error response, not a line.
+  if (repository !== undefined) await registry.listTags(repository, { limit: 1 })
+  const read = (page: PageRequest): Promise<Page<string>> =>
+    repository === undefined ? registry.listRepositories(page, () => true) : registry.listTags(repository, page)
+  await streamLines(reply, (lines, signal) =>
+    writeAll(read, repository === undefined ? 'repository' : 'tag', lines, signal)
+  )
+}
+
+async function writeAll(
+  read: (page: PageRequest) => Promise<Page<string>>,
+  key: 'repository' | 'tag',
+  lines: LineWriter,
+  signal: AbortSignal
+): Promise<void> {
+  let after: string | undefined
+  do {
+    const page: Page<string> = await read({ limit: pageSize, signal, ...(after === undefined ? {} : { after }) })
+    for (const item of page.items) await lines.write({ [key]: item })
+    after = page.next
+  } while (after !== undefined)
+}
+
+/** @throws {RegistryError} NAME_INVALID, TAG_INVALID, DIGEST_INVALID */
+function imageOf(body: ImageRequest): { repository: string; reference: ManifestReference } {
+  const repository = parseRepository(body.repository)
+  if ('digest' in body) return { repository, reference: { digest: parseDigest(body.digest) } }
+  return { repository, reference: { tag: parseTag(body.tag) } }
+}

@@ -1,0 +1,70 @@
+import { type Static, Type } from '@sinclair/typebox'
+import type { OciErrorEntry, Reason } from '../errors.ts'
+import type { Damage, GcReport, Inspection, ScrubReport } from '../registry/registry.ts'
+
+/**
+ * What the command line and a running node say to each other: HTTP/1.1 over a unix socket that only the node's owner can
+ * open. Streams are NDJSON, one {@link ListLine}, {@link GcLine} or {@link ScrubLine} a line; the last line of a `gc` or
+ * `scrub` has a `result` or an `error`, and a stream that breaks off without one was cut.
+ *
+ * | request | body | response |
+ * |---|---|---|
+ * | `GET /version` | | {@link VersionResponse} |
+ * | `GET /id` | | {@link IdResponse} |
+ * | `GET /ls` | | {@link ListLine}s, every repository |
+ * | `GET /ls?repository=<name>` | | {@link ListLine}s, every tag of it |
+ * | `POST /inspect` | {@link ImageRequest} | {@link InspectResponse} |
+ * | `POST /rm` | {@link ImageRequest} | 204 |
+ * | `POST /gc` | {@link GcRequest} | {@link GcLine}s |
+ * | `POST /scrub` | {@link ScrubRequest} | {@link ScrubLine}s |
+ *
+ * A refusal is an OCI error body with the finer reason in the header {@link reasonHeader}. Hanging up stops the work.
+ *
+ * @module
+ */
+
+/** Grows when an older command line could misread a node. */
+export const controlProtocol = 1
+
+/** Response header that names the {@link Reason} of an error. */
+export const reasonHeader = 'pinnace-reason'
+
+export interface VersionResponse {
+  version: string
+  protocol: number
+}
+
+export interface IdResponse {
+  peerId: string
+  /** Where peers reach the node; empty while libp2p is not up. */
+  multiaddrs: string[]
+}
+
+export type InspectResponse = Inspection
+
+export const ImageRequest = Type.Union(
+  [
+    Type.Object({ repository: Type.String(), tag: Type.String() }, { additionalProperties: false }),
+    Type.Object({ repository: Type.String(), digest: Type.String() }, { additionalProperties: false })
+  ],
+  { description: 'A tag or a manifest of a repository.' }
+)
+export type ImageRequest = Static<typeof ImageRequest>
+
+export const GcRequest = Type.Object(
+  { dryRun: Type.Optional(Type.Boolean()), deleteUntagged: Type.Optional(Type.Boolean()) },
+  { additionalProperties: false }
+)
+export type GcRequest = Static<typeof GcRequest>
+
+export const ScrubRequest = Type.Object({ repair: Type.Optional(Type.Boolean()) }, { additionalProperties: false })
+export type ScrubRequest = Static<typeof ScrubRequest>
+
+/** The work failed after its response had begun. */
+export interface ErrorLine {
+  error: { reason: Reason; errors: OciErrorEntry[] }
+}
+
+export type ListLine = { repository: string } | { tag: string } | ErrorLine
+export type GcLine = { progress: GcReport } | { result: GcReport } | ErrorLine
+export type ScrubLine = { progress: ScrubReport } | { damage: Damage } | { result: ScrubReport } | ErrorLine
