@@ -19,6 +19,14 @@ export class StagedFiles {
     this.#idleLimit = idleLimit
   }
 
+  /** A file just created, not in use yet. */
+  add(id: string, file: StagedFile): void {
+    this.forget(id)
+    const entry: Entry = { opening: Promise.resolve(file), users: 1 }
+    this.#entries.set(id, entry)
+    this.#release(id, entry)
+  }
+
   /** Runs `task` with the session's file, which `open` opens when it is not open yet. */
   async use<Result>(
     id: string,

@@ -39,12 +39,9 @@ export class UploadFiles implements UploadStaging {
 
   async create(id: string, algorithm: DigestAlgorithm): Promise<void> {
     const path = this.#path(id)
-    const created = async (): Promise<StagedFile> => {
-      const handle = await open(path, 'wx+', 0o600)
-      return new StagedFile(id, handle, new StagedHash(this.#components.pool, path, algorithm))
-    }
     try {
-      await this.#files.use(id, created, async () => {})
+      const handle = await open(path, 'wx+', 0o600)
+      this.#files.add(id, new StagedFile(id, handle, new StagedHash(this.#components.pool, path, algorithm)))
     } catch (error) {
       throw storageError(error)
     }
