@@ -4,6 +4,8 @@
  *
  * @module
  */
+
+import type { Digest } from '../oci/digest.ts'
 import { openBlob } from './blobs/open.ts'
 import { deleteBlob } from './blobs/remove.ts'
 import { Settler } from './blobs/settle.ts'
@@ -14,6 +16,7 @@ import { inspect } from './inspect.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { listReferrers, listRepositories, listTags } from './lists.ts'
 import { collectGarbage, exclusive } from './maintenance/gc.ts'
+import { confirmRot } from './maintenance/quarantine.ts'
 import { recover } from './maintenance/recover.ts'
 import { scrub } from './maintenance/scrub.ts'
 import { deleteManifest } from './manifests/delete.ts'
@@ -35,6 +38,8 @@ const day = 24 * 60 * 60 * 1000
 /** A registry that has recovered from whatever happened before, and how to stop it. */
 export interface OpenRegistry {
   registry: Registry
+  /** Somebody read bytes of the blob that do not hash: it is examined behind their back. */
+  suspect(digest: Digest): void
   /** Finishes work behind requests; the ports are closed by whoever opened them. */
   close(): Promise<void>
 }
@@ -58,7 +63,11 @@ export async function openRegistry(components: RegistryComponents, init: Registr
   }
   const sessions = new OpenSessions()
   await recover(registration, sessions)
-  return { registry: assemble(registration, sessions), close: () => registration.settler.close() }
+  return {
+    registry: assemble(registration, sessions),
+    suspect: digest => confirmRot(registration, digest),
+    close: () => registration.settler.close()
+  }
 }
 
 function assemble(registration: Registration, sessions: OpenSessions): Registry {

@@ -1,0 +1,100 @@
+/**
+ * Composition root: the only place that names concrete classes and wires them to each other's ports.
+ *
+ * @module
+ */
+import { join } from 'node:path'
+import { openAccess } from './access/authorize.ts'
+import type { Config } from './config.ts'
+import { openDataFolder } from './data-folder.ts'
+import type { BlockSource } from './ipfs/block-source.ts'
+import { UnixfsDagBuilder } from './ipfs/dag-builder.ts'
+import { readPeerId } from './ipfs/peer-id.ts'
+import { openMetadata } from './metadata/open.ts'
+import { openBlockSource } from './node/block-source.ts'
+import { Closers } from './node/closers.ts'
+import { registryInit } from './node/settings.ts'
+import { ipfsFolder } from './node/start-peer.ts'
+import { tryParseDigest } from './oci/digest.ts'
+import { openRegistry } from './registry/index.ts'
+import type { BlobFiles, BlockHome, Log, MetadataStore } from './registry/ports.ts'
+import type { Registry } from './registry/registry.ts'
+import { openStorage } from './storage/open-storage.ts'
+
+export { serveNode } from './node/serve.ts'
+
+/** Who this node is among IPFS peers. */
+export interface Identity {
+  peerId: string
+  multiaddrs: string[]
+}
+
+export interface OpenNodeInit {
+  log: Log
+  /** What the lock of the data folder says of this process, e.g. `serve`. */
+  command: string
+  /** Stops an opening that is under way. */
+  signal?: AbortSignal
+}
+
+/** A node's data, opened by this process; nothing listens. */
+export interface OpenNode {
+  readonly folder: string
+  readonly registry: Registry
+  readonly metadata: MetadataStore
+  readonly files: BlobFiles
+  readonly blocks: BlockSource
+  /** A peer was to be given bytes that do not hash. */
+  reportCorrupt(home: BlockHome): void
+  /** Peer ID by the key file; nothing listens, so there are no addresses. */
+  identity(): Promise<Identity>
+  /** Where commands of other processes find this one, see `DataFolder.publishControlSocket`. */
+  publishControlSocket(): Promise<string>
+  /** In reverse order of opening. Idempotent. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the data folder for this process alone, recovers what a crash left, and assembles the registry.
+ *
+ * @throws {DataFolderLocked} naming the process that has it
+ * @throws {DataFolderUnusable}
+ * @throws {LayoutError} {SchemaUnsupported} when a newer Pinnace wrote it
+ */
+export async function openNode(config: Config, init: OpenNodeInit): Promise<OpenNode> {
+  const { log, command } = init
+  const closers = new Closers()
+  try {
+    const folder = closers.add(await openDataFolder(config.storage.filesystem.rootdirectory, { command }), it =>
+      it.close()
+    )
+    const storage = closers.add(await openStorage(folder.path, { uploads: { idleSessions: 64 } }), it => it.close())
+    const metadata = closers.add(await openMetadata(join(folder.path, 'metadata')), it => it.close())
+    const dags = new UnixfsDagBuilder()
+    const components = { metadata, staging: storage.staging, files: storage.blobs, dags, clock: Date, log }
+    const { registry, suspect } = closers.add(await openRegistry(components, registryInit(config)), it => it.close())
+    const blocks = closers.add(openBlockSource({ metadata, files: storage.blobs, authorize: openAccess }), it =>
+      it.close()
+    )
+    return {
+      folder: folder.path,
+      registry,
+      metadata,
+      files: storage.blobs,
+      blocks,
+      reportCorrupt: home => {
+        const digest = home.startsWith('blob:') ? tryParseDigest(home.slice('blob:'.length)) : undefined
+        if (digest !== undefined) suspect(digest)
+      },
+      identity: async () => ({
+        peerId: await readPeerId(ipfsFolder(folder.path), config.ipfs.key.file, log),
+        multiaddrs: []
+      }),
+      publishControlSocket: () => folder.publishControlSocket(),
+      close: () => closers.close()
+    }
+  } catch (error) {
+    await closers.close()
+    throw error
+  }
+}

@@ -1,0 +1,140 @@
+import { type Authorize, anonymous } from '../access/authorize.ts'
+import type { BlockSource } from '../ipfs/block-source.ts'
+import type { Digest } from '../oci/digest.ts'
+import { parseDigest } from '../oci/digest.ts'
+import type { AbortOptions, BlobFile, BlobFiles, BlockHome, MetadataStore } from '../registry/ports.ts'
+
+/** Files kept open for peers that read leaf by leaf. */
+const maxOpen = 32
+/** ms after which a file nobody reads is closed. */
+const idleMs = 10_000
+
+export interface BlockSourceComponents {
+  metadata: MetadataStore
+  files: BlobFiles
+  authorize: Authorize
+}
+
+export interface OpenBlockSource extends BlockSource {
+  close(): Promise<void>
+}
+
+/** Blocks as anonymous may see them: the index, the flat files, and the access rule asked for every block. */
+export function openBlockSource(components: BlockSourceComponents): OpenBlockSource {
+  const { metadata } = components
+  const files = new OpenFiles(components.files)
+  return {
+    blockHomes: (multihash, options) => metadata.blockHomes(multihash, options),
+    node: (multihash, options) => metadata.node(multihash, options),
+    readRange: (home, offset, length, options) => readRange(metadata, files, home, offset, length, options),
+    mayServe: (home, options) => mayServe(components, digestOfHome(home), options),
+    close: () => files.close()
+  }
+}
+
+async function readRange(
+  metadata: MetadataStore,
+  files: OpenFiles,
+  home: BlockHome,
+  offset: number,
+  length: number,
+  options?: AbortOptions
+): Promise<Uint8Array | undefined> {
+  const digest = digestOfHome(home)
+  if (home.startsWith('manifest:'))
+    return (await metadata.manifestBytes(digest, options))?.subarray(offset, offset + length)
+  return files.read(digest, offset, length, options)
+}
+
+async function mayServe(
+  { metadata, authorize }: BlockSourceComponents,
+  digest: Digest,
+  options?: AbortOptions
+): Promise<boolean> {
+  for await (const repository of metadata.holders(digest, options)) {
+    if (authorize(anonymous, 'pull', repository)) return true
+  }
+  return false
+}
+
+function digestOfHome(home: BlockHome): Digest {
+  return parseDigest(home.slice(home.indexOf(':') + 1))
+}
+
+interface Entry {
+  file: Promise<BlobFile | undefined>
+  readers: number
+  timer?: NodeJS.Timeout
+}
+
+/** Blob files by digest, shared by readers, closed when idle, least recently used first when there are too many. */
+class OpenFiles {
+  readonly #files: BlobFiles
+  readonly #entries = new Map<Digest, Entry>()
+
+  constructor(files: BlobFiles) {
+    this.#files = files
+  }
+
+  async read(digest: Digest, offset: number, length: number, options?: AbortOptions): Promise<Uint8Array | undefined> {
+    const entry = this.#take(digest)
+    try {
+      const file = await entry.file
+      if (file !== undefined) return await file.pread(offset, length, options)
+      this.#entries.delete(digest)
+      return undefined
+    } catch (error) {
+      // A file that failed once is not kept: the next reader opens it anew.
+      this.#entries.delete(digest)
+      throw error
+    } finally {
+      this.#release(digest, entry)
+    }
+  }
+
+  async close(): Promise<void> {
+    const entries = [...this.#entries.values()]
+    this.#entries.clear()
+    await Promise.all(entries.map(entry => closeEntry(entry)))
+  }
+
+  #take(digest: Digest): Entry {
+    const entry = this.#entries.get(digest) ?? { file: this.#files.open(digest), readers: 0 }
+    clearTimeout(entry.timer)
+    entry.readers++
+    this.#entries.delete(digest)
+    this.#entries.set(digest, entry)
+    this.#shrink()
+    return entry
+  }
+
+  #release(digest: Digest, entry: Entry): void {
+    entry.readers--
+    if (entry.readers > 0) return
+    if (this.#entries.get(digest) !== entry) void closeEntry(entry)
+    else {
+      entry.timer = setTimeout(() => {
+        this.#entries.delete(digest)
+        void closeEntry(entry)
+      }, idleMs)
+      entry.timer.unref()
+    }
+  }
+
+  #shrink(): void {
+    if (this.#entries.size <= maxOpen) return
+    for (const [digest, entry] of this.#entries) {
+      if (entry.readers > 0) continue
+      this.#entries.delete(digest)
+      void closeEntry(entry)
+      return
+    }
+  }
+}
+
+async function closeEntry(entry: Entry): Promise<void> {
+  clearTimeout(entry.timer)
+  // Whoever opened it was told why that failed.
+  const file = await entry.file.catch(() => undefined)
+  await file?.close()
+}

@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises'
+import type { SecureContextOptions } from 'node:tls'
+import { type Config, ConfigError, compilePattern, tlsCiphers } from '../config.ts'
+import type { AppInit } from '../http/app.ts'
+import type { RegistryInit, RequiredPlatforms } from '../registry/components.ts'
+
+/** The configuration as the use cases want it. */
+export function registryInit(config: Config): RegistryInit {
+  const { disabled, manifests } = config.validation
+  const init: RegistryInit = {
+    verifyReads: config.ipfs.verify.reads,
+    graceMs: config.ipfs.gc.grace,
+    sparse: manifests.sparse,
+    platforms: disabled ? 'none' : requiredPlatforms(manifests.indexes)
+  }
+  if (disabled) return init
+  const { allow, deny } = manifests.urls
+  return { ...init, urls: { allow: allow.map(compilePattern), deny: deny.map(compilePattern) } }
+}
+
+function requiredPlatforms(indexes: Config['validation']['manifests']['indexes']): RequiredPlatforms {
+  if (indexes.platforms !== 'list') return indexes.platforms
+  return indexes.platformlist.map(({ os = '', architecture = '' }) => ({ os, architecture }))
+}
+
+/** The configuration as the OCI door wants it. */
+export function appInit(config: Config): AppInit {
+  const { http, storage, log, ipfs } = config
+  return {
+    prefix: http.prefix,
+    ...(http.host === undefined ? {} : { host: http.host }),
+    relativeUrls: http.relativeurls,
+    headers: http.headers,
+    deleteEnabled: storage.delete.enabled,
+    readOnly: storage.maintenance.readonly.enabled,
+    accessLog: !log.accesslog.disabled && (log.level === 'info' || log.level === 'debug'),
+    limits: { sockets: ipfs.limits.sockets, uploads: ipfs.limits.uploads, manifest: ipfs.limits.manifest },
+    timeouts: { bodyStallMs: ipfs.timeouts.stall }
+  }
+}
+
+const tlsVersions = { 'tls1.0': 'TLSv1', 'tls1.1': 'TLSv1.1', 'tls1.2': 'TLSv1.2', 'tls1.3': 'TLSv1.3' } as const
+
+/** @throws {ConfigError} naming the file that cannot be read */
+export async function readTls(config: Config): Promise<SecureContextOptions | undefined> {
+  const { tls } = config.http
+  if (tls === undefined) return undefined
+  const [cert, key] = await Promise.all([
+    readPem('http.tls.certificate', tls.certificate),
+    readPem('http.tls.key', tls.key)
+  ])
+  const options: SecureContextOptions = { cert, key, minVersion: tlsVersions[tls.minimumtls] }
+  return tls.ciphersuites === undefined ? options : { ...options, ciphers: tlsCiphers(tls.ciphersuites) }
+}
+
+async function readPem(key: string, path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
+    throw new ConfigError([{ key, message: `${key}: cannot read ${path} (${why})` }])
+  }
+}
