@@ -151,7 +151,7 @@ class Variable {
 
   #payload(schema: TSchema): Node {
     const { root, problems } = parseYaml(this.#value, this.#name, { lines: false })
-    const readable = problems.length === 0 && !/^\s*[&!|>#]/.test(this.#value)
+    const readable = problems.length === 0 && !/^\s*[&!#]/.test(this.#value)
     if (this.#value.trim() !== '') {
       if (takesText(schema) && !(readable && root?.kind === 'scalar')) return textNode(this.#value, this.#place)
       // `[::1]:5005` for a list of texts.

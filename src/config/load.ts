@@ -60,7 +60,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
     dataDir: options.dataDir,
     environment
   })
-  if (config === undefined) throw new ConfigError(problems)
+  if (config === undefined) throw new ConfigError(problems.toSorted(inOrder))
   warnings.push(...advice(config))
   const keys = new Set([...shaped.places.keys()].filter(pointer => pointer !== '').map(keyOfPointer))
   const sources = { ...(file === undefined ? {} : { file }), environment: overridden.used, keys }
@@ -88,6 +88,12 @@ async function readTree(file: string | undefined): Promise<{ root: Node; problem
     problems.push(problemAt({ source: file }, 'version is missing; write version: 0.1 at its top', 'version'))
   }
   return { root: found.kind === 'map' ? found : root, problems }
+}
+
+/** The order of the file, so that an operator can go through it once; variables last. */
+function inOrder(a: Problem, b: Problem): number {
+  const [lineOfA, lineOfB] = [a, b].map(problem => problem.place?.line ?? Number.MAX_SAFE_INTEGER)
+  return (lineOfA ?? 0) - (lineOfB ?? 0)
 }
 
 /** The checked configuration, or `undefined` when there are problems, which are added. */

@@ -30,7 +30,7 @@ export interface ParsedYaml {
 const meanings: Record<string, string> = {
   ALIAS_PROPS: 'an alias takes no tag or anchor of its own',
   BAD_ALIAS: 'this alias names no anchor',
-  BAD_INDENT: 'the indentation does not fit the lines around it',
+  BAD_INDENT: 'the indentation does not fit the lines around it, or a bracket is not closed',
   BAD_SCALAR_START: 'a text that begins with this character needs quotes',
   BLOCK_AS_IMPLICIT_KEY: 'two keys on one line, or a text with ": " in it that needs quotes',
   DUPLICATE_KEY: 'a key is given twice',
@@ -71,7 +71,8 @@ export function parseYaml(text: string, source: string, options: { lines: boolea
     const document = parseDocument(text, {
       lineCounter: lines,
       prettyErrors: false,
-      logLevel: 'silent',
+      // 'silent' would pass over a second document; nothing is logged by parseDocument.
+      logLevel: 'error',
       uniqueKeys: false,
       version: '1.2'
     })

@@ -40,12 +40,12 @@ class Shaper {
     if (KindGuard.IsObject(schema)) return this.#readSection(node, schema, key, pointer)
     if (KindGuard.IsRecord(schema)) return this.#readRecord(node, recordValue(schema), key, pointer)
     if (KindGuard.IsArray(schema)) return this.#readList(node, schema.items, key, pointer)
-    return node.kind === 'scalar' ? readLeaf(node, schema) : this.#plain(node)
+    return node.kind === 'scalar' ? readLeaf(node, schema) : plain(node)
   }
 
   #readSection(node: Node, schema: TObject, key: string, pointer: string): unknown {
     if (isNull(node)) return undefined
-    if (node.kind !== 'map') return this.#plain(node)
+    if (node.kind !== 'map') return plain(node)
     if (schema.default === undefined && isBlank(node)) return undefined
     const result: Record<string, unknown> = {}
     for (const [name, child] of node.entries) {
@@ -59,7 +59,7 @@ class Shaper {
 
   #readRecord(node: Node, schema: TSchema, key: string, pointer: string): unknown {
     if (isNull(node)) return undefined
-    if (node.kind !== 'map') return this.#plain(node)
+    if (node.kind !== 'map') return plain(node)
     const result: Record<string, unknown> = {}
     for (const [name, child] of node.entries) {
       assign(result, name, this.read(child, schema, `${key}.${name}`, pointerOf(pointer, name)))
@@ -69,9 +69,12 @@ class Shaper {
 
   #readList(node: Node, schema: TSchema, key: string, pointer: string): unknown {
     if (isNull(node)) return undefined
-    if (node.kind === 'map') return this.#plain(node)
+    if (node.kind === 'map') return plain(node)
     const items = node.kind === 'list' ? node.items : [node]
-    return items.map((item, index) => this.read(item, schema, `${key}[${index}]`, `${pointer}/${index}`) ?? null)
+    return items.map((item, index) => {
+      // An entry keeps its place even when nothing is in it.
+      return this.read(item, schema, `${key}[${index}]`, `${pointer}/${index}`) ?? (item.kind === 'map' ? {} : null)
+    })
   }
 
   #notOurs(key: string, node: Node, parent: MapNode, siblings: readonly string[]): void {
@@ -87,17 +90,25 @@ class Shaper {
   #nearest(key: string, siblings: readonly string[]): string {
     const dot = key.lastIndexOf('.')
     const name = key.slice(dot + 1)
-    const sibling = closest(name.toLowerCase(), [...siblings])
+    const lower = name.toLowerCase()
+    const sibling = siblings.find(known => isBeginning(lower, known)) ?? closest(lower, [...siblings])
     const elsewhere = this.#keys.find(known => known.endsWith(`.${name}`))
-    if (elsewhere !== undefined && distance(name, sibling) > 2) return elsewhere
+    if (elsewhere !== undefined && !isBeginning(lower, sibling) && distance(name, sibling) > 2) return elsewhere
     return `${key.slice(0, dot + 1).replace(/\[\d+\]/g, '[]')}${sibling}`
   }
+}
 
-  /** What was written, for the message that it is of the wrong kind. */
-  #plain(node: Node): unknown {
-    if (node.kind === 'scalar') return node.value
-    return node.kind === 'list' ? [] : {}
-  }
+/** `arch` of `architecture`, `network` of `net`. */
+function isBeginning(a: string, b: string): boolean {
+  return Math.min(a.length, b.length) > 2 && (a.startsWith(b) || b.startsWith(a))
+}
+
+/** Stands for a list or section where neither belongs: it fails every schema, and no default merges with it. */
+export const misplaced = { list: Symbol('a list'), map: Symbol('a section') } as const
+
+/** What was written, for the message that it is of the wrong kind. */
+function plain(node: Node): unknown {
+  return node.kind === 'scalar' ? node.value : misplaced[node.kind]
 }
 
 /** A plain assignment would make `__proto__: {…}` the prototype. */

@@ -31,6 +31,7 @@ function kindOf(schema: TSchema): { noun: string; write: string } {
 
 /** The wrong value for a message, unless it is or may hold a secret. */
 function showWrong(value: unknown, schema: TSchema): string {
+  if (typeof value === 'symbol') return value.description ?? 'that'
   if (holdsSecret(schema)) return 'what was given (not shown)'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (typeof value === 'object' && value !== null) return 'a section'

@@ -4,7 +4,7 @@ import { choice, count, duration, flag, list, path, section, size } from '../fie
 const multiaddr = Type.String({
   format: 'multiaddr',
   noun: 'a multiaddr',
-  write: 'one such as /ip4/127.0.0.1/tcp/4005'
+  write: 'one such as /ip4/127.0.0.1/tcp/4001'
 })
 
 const limits = section('What the node takes on at once. Memory is bounded by these, never by the size of a blob.', {
@@ -26,10 +26,12 @@ const limits = section('What the node takes on at once. Memory is bounded by the
 
 /** Keys that distribution does not have. */
 export const ipfs = section('Pinnace’s own settings.', {
-  listen: list(multiaddr, {
-    default: ['/ip4/127.0.0.1/tcp/4005', '/ip6/::1/tcp/4005'],
-    description: 'Where IPFS peers can connect. `[]` listens nowhere.'
-  }),
+  listen: Type.Optional(
+    list(multiaddr, {
+      description: 'Where IPFS peers can connect. `[]` listens nowhere.',
+      defaultNote: '`/ip4/127.0.0.1/tcp/4001`; any free port where that one is taken'
+    })
+  ),
   announce: list(multiaddr, {
     default: [],
     description: 'Addresses told to peers instead of those listened on, e.g. behind NAT or in a container.'

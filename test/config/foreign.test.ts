@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest'
+import { loadConfig } from '../../src/config.ts'
+import { home, loadText, problemsOf, shortWarnings } from './fixture.ts'
+
+const ignored = 'is a setting of distribution that Pinnace does not have; ignored'
+
+describe("distribution's settings that Pinnace lacks", () => {
+  it.each([
+    ['catalog: {maxentries: 1000}', [`config.yml:2: catalog ${ignored}`]],
+    ['tags: {maxtags: 10}', [`config.yml:2: tags ${ignored}`]],
+    ['redis: {addrs: ["localhost:6379"], password: x}', [`config.yml:2: redis ${ignored}`]],
+    [
+      'proxy: {remoteurl: "https://registry-1.docker.io", username: u, password: p}',
+      [`config.yml:2: proxy ${ignored}`]
+    ],
+    ['notifications: {endpoints: [{name: a}]}', [`config.yml:2: notifications ${ignored}`]],
+    ['middleware: {storage: [{name: redirect}]}', [`config.yml:2: middleware ${ignored}`]],
+    ['policy: {repository: {classes: [image]}}', [`config.yml:2: policy ${ignored}`]],
+    ['compatibility: {schema1: {enabled: true}}', [`config.yml:2: compatibility ${ignored}`]],
+    ['reporting: {bugsnag: {apikey: x}}', [`config.yml:2: reporting ${ignored}`]],
+    [
+      'log: {hooks: [{type: mail}], reportcaller: true}',
+      [`config.yml:2: log.hooks ${ignored}`, `config.yml:2: log.reportcaller ${ignored}`]
+    ],
+    [
+      'http: {http2: {disabled: true}, h2c: {enabled: false}}',
+      [`config.yml:2: http.http2 ${ignored}`, `config.yml:2: http.h2c ${ignored}`]
+    ],
+    [
+      'health: {file: [{file: /x}], http: [], tcp: []}',
+      [
+        `config.yml:2: health.file ${ignored}`,
+        `config.yml:2: health.http ${ignored}`,
+        `config.yml:2: health.tcp ${ignored}`
+      ]
+    ],
+    [
+      'storage: {cache: {blobdescriptor: redis}, tag: {concurrencylimit: 8}}',
+      [`config.yml:2: storage.cache ${ignored}`, `config.yml:2: storage.tag ${ignored}`]
+    ],
+    ['storage: inmemory', [`config.yml:2: storage.inmemory ${ignored}: blobs are kept on the local disk`]],
+    [
+      'storage: {s3: {accesskey: a, secretkey: b}}',
+      [`config.yml:2: storage.s3 ${ignored}: blobs are kept on the local disk`]
+    ],
+    [
+      'storage: {gcs: {}, azure: {}}',
+      [
+        `config.yml:2: storage.gcs ${ignored}: blobs are kept on the local disk`,
+        `config.yml:2: storage.azure ${ignored}: blobs are kept on the local disk`
+      ]
+    ],
+    ['validation: {enabled: true}', [`config.yml:2: validation.enabled ${ignored}`]],
+    ['auth:', [`config.yml:2: auth ${ignored}`]],
+    ['auth: {}', [`config.yml:2: auth ${ignored}`]],
+    [
+      'http: {tls: {certificate: /c, key: /k, letsencrypt: {cachefile: /f}, clientcas: [], clientauth: x}}',
+      [
+        `config.yml:2: http.tls.letsencrypt ${ignored}`,
+        `config.yml:2: http.tls.clientcas ${ignored}`,
+        `config.yml:2: http.tls.clientauth ${ignored}`
+      ]
+    ]
+  ])('%s: a warning each', async (text, warnings) => {
+    expect(shortWarnings(await loadText(`version: 0.1\n${text}\n`))).toEqual(warnings)
+  })
+
+  it.each([
+    ['auth: htpasswd', 'access control is not in this version'],
+    ['auth: {htpasswd: {realm: basic-realm, path: /etc/htpasswd}}', 'access control is not in this version'],
+    ['auth: {silly: {realm: r}}', 'access control is not in this version'],
+    ['http: {tls: {certificate: /c, key: /k, clientcas: [/ca.pem]}}', 'client certificates are not asked for'],
+    ['http: {tls: {letsencrypt: {cachefile: /f, email: a@example.com}}}', 'plain HTTP']
+  ])('%s: no start, because ignoring it would open the registry', async (text, reason) => {
+    expect(await problemsOf(loadText(`version: 0.1\n${text}\n`))).toContainEqual(expect.stringContaining(reason))
+  })
+
+  it.each([
+    { REGISTRY_AUTH: 'htpasswd' },
+    { REGISTRY_AUTH_HTPASSWD_REALM: 'Registry', REGISTRY_AUTH_HTPASSWD_PATH: '/auth/htpasswd' },
+    { REGISTRY_AUTH: '{token: {realm: r}}' },
+    { REGISTRY_HTTP_TLS_CLIENTCAS_0: '/ca.pem' },
+    { REGISTRY_HTTP_TLS_LETSENCRYPT_CACHEFILE: '/f' }
+  ])('%j: no start either', async environment => {
+    const problems = await problemsOf(loadConfig({ environment: { ...home, ...environment } }))
+    expect(problems).toContainEqual(
+      expect.stringContaining('is a setting of distribution that Pinnace does not have: ')
+    )
+  })
+
+  it('a variable may take the guard away that the file set', async () => {
+    const loaded = await loadText('version: 0.1\nauth: {htpasswd: {path: /p}}\n', { REGISTRY_AUTH: '' })
+    expect(shortWarnings(loaded)).toEqual([`REGISTRY_AUTH: auth ${ignored}`])
+  })
+
+  it('variables are warned of once a setting, without their values', async () => {
+    const environment = { ...home, REGISTRY_STORAGE_S3_ACCESSKEY: 'hunter2', REGISTRY_STORAGE_S3_SECRETKEY: '*hunter2' }
+    const { warnings } = await loadConfig({ environment })
+    expect(warnings).toEqual([
+      expect.stringMatching(/^REGISTRY_STORAGE_S3_\w+: storage\.s3 is a setting of distribution/)
+    ])
+    expect(warnings.join()).not.toContain('hunter2')
+  })
+})

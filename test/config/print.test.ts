@@ -1,0 +1,126 @@
+import { KindGuard } from '@sinclair/typebox'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { stringify } from 'yaml'
+import { annotations } from '../../src/config/fields.ts'
+import { type Key, walkKeys } from '../../src/config/keys.ts'
+import { type Config, ConfigError, configSchema, loadConfig, printConfig } from '../../src/config.ts'
+import { arbitraryFor } from './arbitrary.ts'
+import { home, loadText, problemsOf } from './fixture.ts'
+
+const runs = { numRuns: 150 }
+
+/** The configuration, or `undefined` where keys contradict each other (two addresses alike, a path for TCP). */
+async function loadAny(text: string): Promise<Config | undefined> {
+  try {
+    return (await loadText(text)).config
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const contradicts = /given twice|http\.addr too|names no peer|sets this header itself/
+    const others = error.problems.filter(problem => !contradicts.test(problem.message))
+    expect(others).toEqual([])
+    return undefined
+  }
+}
+
+describe('config print', () => {
+  it('of any configuration is read back to the same', async () => {
+    let kept = 0
+    await fc.assert(
+      fc.asyncProperty(arbitraryFor(configSchema, false), async value => {
+        const config = await loadAny(stringify(value, { lineWidth: 0 }))
+        if (config === undefined) return
+        kept++
+        const again = await loadText(printConfig(config))
+        expect(again.config).toEqual(config)
+        expect(printConfig(again.config)).toBe(printConfig(config))
+      }),
+      runs
+    )
+    expect(kept).toBeGreaterThan(runs.numRuns / 2)
+  })
+
+  it('shows no secret, and its mark is not read back as one', async () => {
+    const text =
+      'version: 0.1\nhttp: {secret: hunter2}\nstorage: {estuary: {auth-token: hunter2}, storj: {accessgrant: hunter2}}\n'
+    const printed = printConfig((await loadText(text)).config)
+    expect(printed).not.toContain('hunter2')
+    expect(printed.match(/\(secret not shown\)/g)).toHaveLength(3)
+    expect(await problemsOf(loadText(printed))).toHaveLength(3)
+  })
+
+  it('reads like a configuration for distribution where it can', async () => {
+    const printed = printConfig((await loadText('version: 0.1\nhttp: {addr: ":5000"}\n')).config)
+    expect(printed).toMatch(/^version: 0\.1\n/)
+    expect(printed).toContain('\n  addr: :5000\n')
+    expect(printed).toContain('\n      age: 168h\n')
+    expect(printed).toContain('\n    manifest: 4MiB\n')
+  })
+})
+
+/** Keys with one value: what a variable sets without a section around it. */
+const scalars = [...walkKeys(configSchema)].filter(
+  key =>
+    !KindGuard.IsObject(key.schema) && !key.name.includes('[]') && key.name !== 'version' && key.name !== 'loglevel'
+)
+
+function nested(key: Key, value: unknown): string {
+  return stringify(
+    key.name.split('.').reduceRight<unknown>((inner, part) => ({ [part]: inner }), value),
+    { lineWidth: 0 }
+  )
+}
+
+/** Keys that ask for others beside them. */
+function setting(key: Key): { file: string; environment: Record<string, string> } {
+  const beside = { REGISTRY_HTTP_TLS_CERTIFICATE: '/c', REGISTRY_HTTP_TLS_KEY: '/k' }
+  const environment = key.name.startsWith('http.tls.') ? beside : {}
+  return { file: 'version: 0.1\n', environment: { ...home, ...environment, XDG_DATA_HOME: '/x' } }
+}
+
+describe('a variable', () => {
+  it('reaches every key of the reference', () => {
+    expect(scalars.length).toBeGreaterThan(40)
+    expect(new Set(scalars.map(key => key.variable)).size).toBe(scalars.length)
+  })
+
+  it.each(scalars.map(key => [key.variable, key] as const))(
+    '%s sets what its key in a file sets',
+    async (variable, key) => {
+      await fc.assert(
+        fc.asyncProperty(arbitraryFor(key.schema), async value => {
+          const { file, environment } = setting(key)
+          const { [variable]: _, ...others } = environment
+          const outcome = async (text: string, variables: Record<string, string>) => {
+            try {
+              return (await loadText(text, variables, { dataDir: '/data' })).config
+            } catch (error) {
+              if (!(error instanceof ConfigError)) throw error
+              return error.problems.map(problem => problem.message.replace(/^\S+: /, ''))
+            }
+          }
+          const text = stringify(value, { lineWidth: 0 })
+          const byVariable = await outcome(file, { ...environment, [variable]: text })
+          expect(byVariable).toEqual(await outcome(`${file}${nested(key, value)}`, others))
+        }),
+        { numRuns: 15 }
+      )
+    }
+  )
+})
+
+it('every key says what it means and what to write', () => {
+  for (const { name, schema } of walkKeys(configSchema)) {
+    expect(annotations(schema).description, name).toMatch(/\.$/)
+    if (!KindGuard.IsObject(schema)) expect(annotations(schema).noun, name).toBeTypeOf('string')
+  }
+})
+
+it('nothing of the process is read but what is passed', async () => {
+  process.env.REGISTRY_HTTP_ADDR = ':1'
+  try {
+    expect((await loadConfig({ environment: home })).config.http.addr).toHaveLength(2)
+  } finally {
+    delete process.env.REGISTRY_HTTP_ADDR
+  }
+})
