@@ -33,6 +33,8 @@ export interface Pinnace {
   readonly pid: number
   /** What the process that was started last printed, the last 256 KiB. */
   logs(): string
+  /** Who the running node is among IPFS peers, as `pinnace id` tells; each multiaddr ends in `/p2p/<peer ID>`. */
+  id(options?: RunOptions): Promise<{ peerId: string; multiaddrs: string[] }>
   /** Runs `pinnace <args> --data <dataDir>`, beside the node or, when it is stopped, on the folder. */
   pinnace(args: readonly string[], options?: RunOptions): Promise<RunResult>
   /** `SIGTERM`, and waits; gives the exit code, or the signal where the drain took too long. Idempotent. */
@@ -103,6 +105,10 @@ class RunningPinnace implements Pinnace {
   async pinnace(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
     const env = { ...this.#options.env, ...options.env }
     return await runProgram(process.execPath, [main, ...args, '--data', this.dataDir], { ...options, env })
+  }
+
+  async id(options?: RunOptions): Promise<{ peerId: string; multiaddrs: string[] }> {
+    return JSON.parse((await this.pinnace(['id', '--json'], options)).stdout)
   }
 
   async stop(): Promise<number | NodeJS.Signals> {
