@@ -82,7 +82,9 @@ export function secret(init: KeyInit<string>) {
 /** `noun` without article, e.g. `log level`. */
 export function choice<const T extends readonly string[]>(noun: string, values: T, init: KeyInit<T[number]>) {
   const literals = values.map(value => Type.Literal<T[number]>(value))
-  return Type.Union(literals, { ...init, lowercase: true, noun: `a ${noun}`, write: values.join(', ') })
+  const union = Type.Union(literals, { ...init, lowercase: true, noun: `a ${noun}`, write: values.join(', ') })
+  // `StaticDecode` makes `never` of a union whose members are no tuple; the schema stays the union.
+  return Type.Unsafe<T[number]>(union)
 }
 
 /** Decoded to whole milliseconds; may be longer than `setTimeout` takes (24.8 days). */

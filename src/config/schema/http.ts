@@ -16,9 +16,14 @@ const tls = record('TLS. Without it the node speaks plain HTTP.', {
   }),
   ciphersuites: Type.Optional(
     list(
-      Type.Union(
-        Object.keys(cipherSuites).map(name => Type.Literal<CipherSuite>(name as CipherSuite)),
-        { noun: 'a cipher suite of TLS 1.2 or 1.3 that Node has', write: 'its IANA name, e.g. TLS_AES_128_GCM_SHA256' }
+      Type.Unsafe<CipherSuite>(
+        Type.Union(
+          Object.keys(cipherSuites).map(name => Type.Literal<CipherSuite>(name as CipherSuite)),
+          {
+            noun: 'a cipher suite of TLS 1.2 or 1.3 that Node has',
+            write: 'its IANA name, e.g. TLS_AES_128_GCM_SHA256'
+          }
+        )
       ),
       { description: 'Cipher suites accepted, by their IANA names.', defaultNote: "Node's own list", minItems: 1 }
     )
