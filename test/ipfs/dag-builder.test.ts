@@ -2,10 +2,10 @@ import { CID } from 'multiformats/cid'
 import { describe, expect, it } from 'vitest'
 import { directoryDag, shardingThreshold } from '../../src/ipfs/dag/directory.ts'
 import { BlockSet, type Child } from '../../src/ipfs/dag/node.ts'
-import { createDagBuilder } from '../../src/ipfs/dag-builder.ts'
+import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import { dagBuilderContract } from '../contract/dag-builder.ts'
 
-describe('DagBuilder', () => dagBuilderContract(createDagBuilder))
+describe('DagBuilder', () => dagBuilderContract(() => new UnixfsDagBuilder()))
 
 describe('directoryDag', () => {
   const cid = CID.parse('bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku')

@@ -1,3 +1,5 @@
+import { bytesHeader, fieldsOf, varintField } from '../protobuf.ts'
+
 /**
  * The UnixFS `Data` message, as much of it as files and directories without mode and mtime need.
  *
@@ -8,9 +10,6 @@
  * @see https://specs.ipfs.tech/unixfs/#data
  */
 const type = { directory: 1, file: 2, hamtShard: 5 } as const
-
-/** Protobuf wire types that UnixFS uses. */
-const wire = { varint: 0, bytes: 2 } as const
 
 export const murmur3x64 = 0x22
 
@@ -29,7 +28,7 @@ export function fileData(blockSizes: readonly number[]): Uint8Array {
 
 /** `Data` of a HAMT shard; `bitfield` without leading zero bytes. */
 export function shardData(bitfield: Uint8Array, fanout: number): Uint8Array {
-  const prefix = [...varintField(1, type.hamtShard), (2 << 3) | wire.bytes, ...varint(bitfield.byteLength)]
+  const prefix = [...varintField(1, type.hamtShard), ...bytesHeader(2, bitfield.byteLength)]
   return Uint8Array.from([...prefix, ...bitfield, ...varintField(5, murmur3x64), ...varintField(6, fanout)])
 }
 
@@ -40,36 +39,8 @@ export function shardData(bitfield: Uint8Array, fanout: number): Uint8Array {
  */
 export function blockSizesOf(data: Uint8Array): number[] {
   const sizes: number[] = []
-  let at = 0
-  const next = (): number => {
-    let value = 0
-    for (let scale = 1; ; scale *= 128) {
-      const byte = data[at++]
-      if (byte === undefined || scale > 2 ** 49) throw new RangeError('malformed UnixFS data')
-      value += (byte & 0x7f) * scale
-      if (byte < 0x80) return value
-    }
-  }
-  while (at < data.byteLength) {
-    const tag = next()
-    const wireType = tag & 7
-    if (wireType !== wire.varint && wireType !== wire.bytes) throw new RangeError('malformed UnixFS data')
-    const value = next()
-    if (wireType === wire.bytes) at += value
-    else if (tag >> 3 === 4) sizes.push(value)
+  for (const { number, value } of fieldsOf(data)) {
+    if (number === 4 && typeof value === 'number') sizes.push(value)
   }
   return sizes
-}
-
-function varintField(field: number, value: number): number[] {
-  return [(field << 3) | wire.varint, ...varint(value)]
-}
-
-/** Any safe integer: bit operations would end at 2^31. */
-function varint(value: number): number[] {
-  const bytes: number[] = []
-  let rest = value
-  for (; rest >= 0x80; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80)
-  bytes.push(rest)
-  return bytes
 }

@@ -1,0 +1,146 @@
+import type { Connection, PeerId, Stream } from '@libp2p/interface'
+import type { CID } from 'multiformats/cid'
+import type { Log } from '../../registry/ports.ts'
+import type { Blocks } from './blocks.ts'
+import { encodeMessage, type Presence, type Wantlist } from './message.ts'
+import { type Want, Wants } from './wants.ts'
+
+export const protocol = '/ipfs/bitswap/1.2.0'
+
+/** Blocks read ahead of the one being sent: the memory a peer can make this node use, in blocks. */
+const readAhead = 3
+/** Bytes up to which a block is sent where only its presence was asked, as Kubo does. */
+const smallBlock = 1024
+/** Presences in one message at most, about 40 KiB. */
+const maxPresences = 1024
+/** ms one block may take on its way out. A peer slower than 1 MiB in 5 minutes is given up. */
+const sendTimeout = 5 * 60_000
+/** ms to open a stream. */
+const openTimeout = 30_000
+/** ms an unused stream to a peer is kept open. */
+const idleTimeout = 10_000
+
+export interface SessionComponents {
+  blocks: Blocks
+  connections(peer: PeerId): Connection[]
+  log: Log
+}
+
+type Answer = { want: Want } & ({ bytes: Uint8Array } | { have: boolean })
+
+/** Serving one peer: reads a few blocks ahead, sends them in order, one message a block, on one stream. */
+export class Session {
+  readonly #peer: PeerId
+  readonly #components: SessionComponents
+  readonly #wants = new Wants()
+  readonly #closing = new AbortController()
+  #running = false
+  #stream: Stream | undefined
+  #idle: NodeJS.Timeout | undefined
+
+  constructor(peer: PeerId, components: SessionComponents) {
+    this.#peer = peer
+    this.#components = components
+  }
+
+  update(wantlist: Wantlist): void {
+    this.#wants.update(wantlist)
+    this.#start()
+  }
+
+  /** The block has come to this node. */
+  announce(cid: CID): void {
+    if (this.#wants.met(cid)) this.#start()
+  }
+
+  close(): void {
+    this.#closing.abort()
+    clearTimeout(this.#idle)
+    this.#wants.clear()
+    this.#stream?.abort(new Error('the peer is gone'))
+  }
+
+  #start(): void {
+    if (this.#running || this.#closing.signal.aborted) return
+    this.#running = true
+    clearTimeout(this.#idle)
+    this.#run()
+      .catch((error: unknown) => this.#giveUp(error))
+      .finally(() => {
+        this.#running = false
+        if (this.#wants.size > 0) this.#start()
+        else this.#idle = setTimeout(() => this.#closeStream(), idleTimeout).unref()
+      })
+  }
+
+  async #run(): Promise<void> {
+    const ahead: Promise<Answer | undefined>[] = []
+    let presences: Presence[] = []
+    for (;;) {
+      while (ahead.length < readAhead && this.#wants.size > 0) ahead.push(this.#answer(this.#wants.take()))
+      const next = ahead.shift()
+      if (next === undefined) break
+      const answer = await next
+      if (answer === undefined) continue
+      const { cid } = answer.want
+      if ('have' in answer) presences.push({ cid, have: answer.have })
+      const block = 'bytes' in answer ? { cid, bytes: answer.bytes } : undefined
+      const done = ahead.length === 0 && this.#wants.size === 0
+      if (block !== undefined || done || presences.length >= maxPresences) {
+        await this.#send(encodeMessage(presences, block))
+        presences = []
+      }
+    }
+    if (presences.length > 0) await this.#send(encodeMessage(presences))
+  }
+
+  /** Never rejects: a block that cannot be read is one that this peer has to look for elsewhere. */
+  async #answer(want: Want | undefined): Promise<Answer | undefined> {
+    if (want === undefined) return undefined
+    const options = { signal: this.#closing.signal }
+    try {
+      if (want.presenceOnly) {
+        const found = await this.#components.blocks.find(want.cid, options)
+        if (found !== undefined && found.length > smallBlock) return { want, have: true }
+      }
+      return { want, bytes: await this.#components.blocks.read(want.cid, options) }
+    } catch (error) {
+      if (options.signal.aborted) return undefined
+      if (error instanceof Error && error.name === 'NotFoundError') this.#wants.keepUnmet(want)
+      else this.#components.log.error({ err: error, cid: want.cid.toString() }, 'cannot read a block a peer asked for')
+      return want.sendDontHave ? { want, have: false } : undefined
+    }
+  }
+
+  async #send(parts: readonly Uint8Array[]): Promise<void> {
+    const stream = await this.#open()
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(sendTimeout)])
+    for (const part of parts) if (!stream.send(part)) await stream.onDrain({ signal })
+  }
+
+  async #open(): Promise<Stream> {
+    if (this.#stream?.writeStatus === 'writable') return this.#stream
+    const connection = this.#components.connections(this.#peer).find(({ status }) => status === 'open')
+    if (connection === undefined) throw new Error('the peer is gone')
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(openTimeout)])
+    this.#stream = await connection.newStream(protocol, { signal })
+    await this.#stream.closeRead({ signal })
+    return this.#stream
+  }
+
+  #closeStream(): void {
+    const stream = this.#stream
+    this.#stream = undefined
+    stream?.close({ signal: AbortSignal.timeout(openTimeout) }).catch((error: Error) => stream.abort(error))
+  }
+
+  /** Whatever this peer wanted it will ask for again, if it is still there. */
+  #giveUp(cause: unknown): void {
+    this.#wants.clear()
+    this.#stream?.abort(cause instanceof Error ? cause : new Error(String(cause)))
+    this.#stream = undefined
+    if (!this.#closing.signal.aborted) {
+      this.#components.log.debug({ err: cause, peer: this.#peer.toString() }, 'cannot send blocks to a peer')
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import { webcrypto } from 'node:crypto'
+import type { CID } from 'multiformats/cid'
+import type { AbortOptions, BlockHome, BlockPlace } from '../registry/ports.ts'
+import { BlockNotFoundError } from './block-not-found.ts'
+import type { BlockSource, CorruptBlock } from './block-source.ts'
+
+const sha256 = 0x12
+const identity = 0x00
+
+export interface ReadBlockComponents {
+  source: BlockSource
+  /** Told of every place whose bytes do not hash to the block; the block is then looked for elsewhere. */
+  onCorrupt(corrupt: CorruptBlock): void
+}
+
+/**
+ * Bytes of a block in memory, or its length, without reading it, for answering "have you got it?". `undefined` when no
+ * home that anonymous may read has it.
+ */
+export async function findBlock(
+  source: BlockSource,
+  cid: CID,
+  options?: AbortOptions
+): Promise<{ length: number } | undefined> {
+  options?.signal?.throwIfAborted()
+  if (cid.multihash.code === identity) return { length: cid.multihash.digest.byteLength }
+  for await (const { place } of servable(source, cid, options)) return { length: place.length }
+  return undefined
+}
+
+/**
+ * A block whose bytes were hashed on the way out; tries every home.
+ *
+ * @throws {BlockNotFoundError} no home has it, or none has the right bytes (each such place was reported)
+ * @throws the first I/O error when no home could be proven not to have it
+ */
+export async function readBlock(
+  { source, onCorrupt }: ReadBlockComponents,
+  cid: CID,
+  options?: AbortOptions
+): Promise<Uint8Array> {
+  options?.signal?.throwIfAborted()
+  if (cid.multihash.code === identity) return cid.multihash.digest
+  let failure: { cause: unknown } | undefined
+  for await (const { home, place } of servable(source, cid, options)) {
+    try {
+      const bytes = await bytesAt(source, cid, home, place, options)
+      if (bytes === undefined) continue
+      if (await hashesTo(cid, bytes)) return bytes
+      onCorrupt({ home, place, multihash: cid.multihash.bytes })
+    } catch (cause) {
+      options?.signal?.throwIfAborted()
+      failure ??= { cause }
+    }
+  }
+  if (failure !== undefined) throw failure.cause
+  throw new BlockNotFoundError(cid)
+}
+
+async function* servable(source: BlockSource, cid: CID, options?: AbortOptions) {
+  if (cid.multihash.code !== sha256) return
+  for await (const found of source.blockHomes(cid.multihash.bytes, options)) {
+    if (await source.mayServe(found.home, options)) yield found
+  }
+}
+
+function bytesAt(
+  source: BlockSource,
+  cid: CID,
+  home: BlockHome,
+  place: BlockPlace,
+  options?: AbortOptions
+): Promise<Uint8Array | undefined> {
+  if (place.kind === 'node') return source.node(cid.multihash.bytes, options)
+  return source.readRange(home, place.offset, place.length, options)
+}
+
+/** On the thread pool: 1 MiB would hold up every request for 0.5 ms with SHA instructions, for 3 ms without. */
+async function hashesTo(cid: CID, bytes: Uint8Array): Promise<boolean> {
+  const digest = await webcrypto.subtle.digest('SHA-256', ownBytes(bytes))
+  return Buffer.compare(Buffer.from(digest), cid.multihash.digest) === 0
+}
+
+/** The type of a view that cannot be shared between threads; nothing is copied unless it is. */
+function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } = bytes
+  return buffer instanceof ArrayBuffer ? new Uint8Array(buffer, byteOffset, byteLength) : Uint8Array.from(bytes)
+}
