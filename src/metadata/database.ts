@@ -1,18 +1,16 @@
 import type {
-  AbstractBatchOperation,
+  AbstractChainedBatchWriteOptions,
   AbstractIteratorOptions,
   AbstractKeyIteratorOptions,
   AbstractLevel
 } from 'abstract-level'
 import { isStorageFull, RegistryError } from '../errors.ts'
+import { CHUNK_BYTES, type Chunk, chunkOf } from './chunk.ts'
 import type { KeyRange } from './keys.ts'
 import type { Value } from './layer.ts'
 
 /** Any ordered key-value store of the Level family with text keys that can read synchronously. */
 export type Level = AbstractLevel<string | Buffer | Uint8Array, string, string>
-
-/** A chunk of a list ends early at this many bytes, since one referrer may be as large as a manifest. */
-const CHUNK_BYTES = 256 * 1024
 
 /** A write that LevelDB has done. */
 export interface Written {
@@ -27,12 +25,6 @@ export interface DatabaseComponents {
   room?: () => Promise<number>
   /** Called after each write, which is complete only when this is: what else a durable one needs synced. */
   written?: (write: Written) => Promise<void>
-}
-
-/** One chunk of a list; `done` when nothing follows it. */
-export interface Chunk<T> {
-  items: T[]
-  done: boolean
 }
 
 /**
@@ -162,16 +154,23 @@ export class Database {
   }
 
   async #batch(changes: ReadonlyMap<string, Value | undefined>, durable: boolean): Promise<void> {
-    const operations: AbstractBatchOperation<Level, string, Value>[] = []
+    // A chained batch hands each change to LevelDB as it is: an array of ten thousand would hold up the event loop.
+    const batch = this.#level.batch()
     let bytes = 0
-    for (const [key, value] of changes) {
-      bytes += Buffer.byteLength(key) + (value === undefined ? 0 : Buffer.byteLength(value))
-      if (value === undefined) operations.push({ type: 'del', key })
-      else operations.push({ type: 'put', key, value, valueEncoding: typeof value === 'string' ? 'utf8' : 'view' })
+    try {
+      for (const [key, value] of changes) {
+        bytes += Buffer.byteLength(key) + (value === undefined ? 0 : Buffer.byteLength(value))
+        if (value === undefined) batch.del(key)
+        else if (typeof value === 'string') batch.put(key, value)
+        else batch.put<string, Uint8Array>(key, value, { valueEncoding: 'view' })
+      }
+    } catch (error) {
+      await batch.close()
+      throw error
     }
-    const options: { valueEncoding: string; sync: boolean } = { valueEncoding: 'utf8', sync: durable }
-    await this.#level.batch<string, Value>(operations, options)
-    await this.#written?.({ bytes, changes: operations.length, durable })
+    const options: AbstractChainedBatchWriteOptions & { sync: boolean } = { sync: durable }
+    await batch.write(options)
+    await this.#written?.({ bytes, changes: changes.size, durable })
   }
 
   async #openLevel(): Promise<void> {
@@ -233,23 +232,6 @@ export class Database {
     } finally {
       this.#reads.delete(reading)
     }
-  }
-}
-
-interface Cursor<T> {
-  nextv(size: number): Promise<T[]>
-  close(): Promise<void>
-}
-
-async function chunkOf<T>(cursor: Cursor<T>, limit: number): Promise<Chunk<T>> {
-  try {
-    const items = await cursor.nextv(limit)
-    if (items.length >= limit) return { items, done: false }
-    // Fewer than asked for is the end of the range or the limit of bytes; one more tells, for free when it is the end.
-    const more = await cursor.nextv(1)
-    return { items: items.concat(more), done: more.length === 0 }
-  } finally {
-    await cursor.close()
   }
 }
 
