@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
+import { access, constants, mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import {
@@ -58,6 +58,24 @@ export async function openDataFolder(path: string, init: { command: string }): P
   return new HeldDataFolder(root, join(locks, String(number)), record)
 }
 
+/**
+ * Whether {@link openDataFolder} could make or write the folder; changes nothing.
+ *
+ * @throws {DataFolderUnusable}
+ */
+export async function checkDataFolder(path: string): Promise<{ path: string; exists: boolean }> {
+  const root = resolve(path)
+  const seen = await nearest(root)
+  const exists = seen?.path === root
+  try {
+    if (seen !== undefined && !seen.isFolder) throw Object.assign(new Error('not a folder'), { code: 'ENOTDIR' })
+    await access(seen?.path ?? root, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw await explain(root, error)
+  }
+  return { path: root, exists }
+}
+
 /** The live process that has the folder, if there is one. Takes nothing, needs only read access. */
 export async function findHolder(path: string): Promise<Holder | undefined> {
   const root = resolve(path)
@@ -103,9 +121,9 @@ class HeldDataFolder implements DataFolder {
   }
 }
 
-/** `sun_path` ends with a NUL inside 108 bytes on Linux, 104 on macOS. */
+/** `sun_path` ends with a NUL inside 108 bytes on Linux, 104 on macOS: one limit for both. */
 function fitsSocketAddress(path: string): boolean {
-  return Buffer.byteLength(path) <= (process.platform === 'linux' ? 107 : 103)
+  return Buffer.byteLength(path) <= 103
 }
 
 function runtimeFolder(): string {
@@ -139,11 +157,19 @@ async function explain(root: string, error: unknown): Promise<Error> {
   )
 }
 
+interface Seen {
+  path: string
+  isFolder: boolean
+  uid: number
+  mode: string
+}
+
 /** The folder, or what stands nearest above it. */
-async function nearest(path: string): Promise<{ path: string; uid: number; mode: string } | undefined> {
+async function nearest(path: string): Promise<Seen | undefined> {
   for (let current = path; ; current = dirname(current)) {
     const found = await stat(current).catch(() => undefined)
-    if (found !== undefined) return { path: current, uid: found.uid, mode: (found.mode & 0o777).toString(8) }
+    if (found !== undefined)
+      return { path: current, isFolder: found.isDirectory(), uid: found.uid, mode: (found.mode & 0o777).toString(8) }
     if (current === dirname(current)) return undefined
   }
 }

@@ -1,0 +1,91 @@
+import { parseImageName } from '../../oci/reference.ts'
+import type { Inspection } from '../../registry/registry.ts'
+import { connect } from '../connect.ts'
+import { exitCodes } from '../exit-codes.ts'
+import { naming } from '../explain.ts'
+import { showReference } from '../operations.ts'
+import type { Register } from '../program.ts'
+import type { Shell } from '../shell.ts'
+import { Table } from '../table.ts'
+import { paint, printable, showBytes } from '../terminal.ts'
+
+export const registerInspect: Register = (program, shellFor, done) => {
+  program
+    .command('inspect')
+    .argument('<name[:tag|@digest]>', 'an image of this node; without tag, latest')
+    .description('show manifest, config and layers with digest, size and CID, and the image CID')
+    .option(
+      '--json',
+      'one JSON object: repository, tag?, digest, mediaType, size, cid, imageCid?, manifest, config?, layers, manifests, subject?'
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pinnace inspect app:v1\n  pinnace inspect app@sha256:…\n  ipfs get "$(pinnace inspect app:v1 --json | jq -r .imageCid)" -o app'
+    )
+    .action(async (name: string, options: { json?: boolean }, command) => {
+      await inspect(shellFor(command), name, options)
+      done(exitCodes.ok)
+    })
+}
+
+async function inspect(shell: Shell, name: string, { json }: { json?: boolean }): Promise<void> {
+  const { repository, reference } = parseImageName(name)
+  await using operations = await connect(shell)
+  const shown = showReference(repository, reference)
+  const image = await operations.inspect(repository, reference, { signal: shell.signal }).catch(naming(shown))
+  const { out } = shell.terminal
+  if (json) out.write(`${JSON.stringify(image, undefined, 2)}\n`)
+  else print(out, image)
+}
+
+function print(out: NodeJS.WriteStream, image: Inspection): void {
+  const { repository, tag, digest } = image
+  out.write(
+    `${paint(out, 'bold', tag === undefined ? showReference(repository, { digest }) : showReference(repository, { tag }))}\n`
+  )
+  const facts: [string, string | undefined][] = [
+    ['digest', digest],
+    ['media type', image.mediaType],
+    ['size', showBytes(image.size)],
+    ['CID', image.cid],
+    ['image CID', image.imageCid ?? 'none: parts of the image are not on this node'],
+    ['subject', image.subject]
+  ]
+  for (const [fact, value] of facts) if (value !== undefined) out.write(`  ${fact.padEnd(10)}  ${printable(value)}\n`)
+  if (image.config !== undefined) printLayers(out, 'Config', [image.config])
+  if (image.layers.length > 0) printLayers(out, 'Layers', image.layers)
+  if (image.manifests.length > 0) printManifests(out, image.manifests)
+}
+
+function printLayers(out: NodeJS.WriteStream, title: string, layers: Inspection['layers']): void {
+  out.write(`\n${title}\n`)
+  const table = new Table(out, [
+    { title: 'DIGEST' },
+    { title: 'SIZE', align: 'right' },
+    { title: 'CID' },
+    { title: 'MEDIA TYPE' }
+  ])
+  for (const layer of layers) table.row(layer.digest, showBytes(layer.size), layer.cid ?? '(not here)', layer.mediaType)
+  table.end()
+}
+
+function printManifests(out: NodeJS.WriteStream, manifests: Inspection['manifests']): void {
+  out.write('\nManifests\n')
+  const table = new Table(out, [
+    { title: 'PLATFORM' },
+    { title: 'DIGEST' },
+    { title: 'SIZE', align: 'right' },
+    { title: 'IMAGE CID' }
+  ])
+  for (const child of manifests) {
+    table.row(showPlatform(child.platform), child.digest, showBytes(child.size), child.imageCid ?? '(not here)')
+  }
+  table.end()
+}
+
+/** `linux/arm64/v8`, from an index's `platform` object, which is whatever the pusher wrote. */
+function showPlatform(platform: unknown): string {
+  if (typeof platform !== 'object' || platform === null) return '-'
+  const parts: Record<string, unknown> = { ...platform }
+  return [parts.os, parts.architecture, parts.variant].filter(part => typeof part === 'string').join('/') || '-'
+}

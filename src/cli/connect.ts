@@ -1,0 +1,64 @@
+import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Config } from '../config.ts'
+import { DataFolderLocked, findHolder } from '../data-folder.ts'
+import { exitCodes } from './exit-codes.ts'
+import { CommandFailure } from './explain.ts'
+import { localOperations } from './local-operations.ts'
+import { createLog } from './log.ts'
+import type { Operations } from './operations.ts'
+import { readPeerId } from './peer-id.ts'
+import { remoteOperations } from './remote-operations.ts'
+import { readSettings } from './settings.ts'
+import type { Shell } from './shell.ts'
+
+/** How long a node that is starting or going away is waited for, ms. */
+const patience = 10_000
+const pause = 100
+
+/**
+ * The node of the data folder that the command line names: asked over its socket when it runs, opened here when nobody
+ * has it.
+ *
+ * @throws {CommandFailure} `notFound` without a data folder, `busy` when a process has it that cannot be asked
+ */
+export async function connect(shell: Shell): Promise<Operations> {
+  const { config } = await readSettings(shell)
+  const folder = resolve(config.storage.filesystem.rootdirectory)
+  if ((await stat(folder).catch(() => undefined)) === undefined) {
+    const name = 'start a node with "pinnace serve", or name its folder with --data or its file with --config'
+    throw new CommandFailure(exitCodes.notFound, `there is no data folder ${folder}: ${name}`)
+  }
+  const giveUp = Date.now() + patience
+  for (;;) {
+    const operations = (await ask(folder)) ?? (await open(config, shell))
+    if (operations instanceof DataFolderLocked) {
+      // A node that starts has the folder before it has its socket; any other command keeps it to itself.
+      if (operations.holder.command !== 'serve' || Date.now() > giveUp) throw operations
+      await sleep(pause, undefined, { signal: shell.signal })
+    } else return operations
+  }
+}
+
+/** The running node; `undefined` when there is none to ask (yet). */
+async function ask(folder: string): Promise<Operations | undefined> {
+  const socket = (await findHolder(folder))?.controlSocket
+  return socket === undefined ? undefined : remoteOperations(socket)
+}
+
+async function open(config: Config, shell: Shell): Promise<Operations | DataFolderLocked> {
+  const { openNode } = await import('../node.ts')
+  const log = createLog({ ...config.log, formatter: 'text', level: 'warn' }, shell.terminal.err)
+  try {
+    const node = await openNode(config, { log, command: shell.command })
+    return localOperations({
+      registry: node.registry,
+      identity: async () => ({ peerId: await readPeerId(node.folder, config, log), multiaddrs: [] }),
+      close: () => node.close()
+    })
+  } catch (error) {
+    if (error instanceof DataFolderLocked) return error
+    throw error
+  }
+}
