@@ -13,7 +13,7 @@ import { readPeerId } from './ipfs/peer-id.ts'
 import { openMetadata } from './metadata/open.ts'
 import { openBlockSource } from './node/block-source.ts'
 import { Closers } from './node/closers.ts'
-import { registryInit } from './node/settings.ts'
+import { registryInit, storageInit } from './node/settings.ts'
 import { ipfsFolder } from './node/start-peer.ts'
 import { tryParseDigest } from './oci/digest.ts'
 import { openRegistry } from './registry/index.ts'
@@ -68,7 +68,7 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const folder = closers.add(await openDataFolder(config.storage.filesystem.rootdirectory, { command }), it =>
       it.close()
     )
-    const storage = closers.add(await openStorage(folder.path, { uploads: { idleSessions: 64 } }), it => it.close())
+    const storage = closers.add(await openStorage(folder.path, storageInit(config)), it => it.close())
     const metadata = closers.add(await openMetadata(join(folder.path, 'metadata')), it => it.close())
     const dags = new UnixfsDagBuilder()
     const components = { metadata, staging: storage.staging, files: storage.blobs, dags, clock: Date, log }

@@ -1,13 +1,21 @@
 import { isLoopback, type ListenAddress, readAddress } from './address.ts'
+import { showDuration } from './duration.ts'
 import { type Place, type Problem, problemAt, showKey, showValue } from './problem.ts'
 import type { Config } from './schema.ts'
+import { showSize } from './size.ts'
 import { placeOf } from './validate.ts'
 
 /** What one key asks of another, and texts whose grammar depends on another key. */
 export function crossCheck(config: Config, places: ReadonlyMap<string, Place>): Problem[] {
-  return [...checkAddresses(config.http), ...checkHeaders(config.http.headers), ...checkPeers(config.ipfs.peers)].map(
-    ({ pointer, key, sentence }) => problemAt(placeOf(pointer, places), sentence, key)
-  )
+  const { http, ipfs } = config
+  const findings = [
+    ...checkAddresses(http),
+    ...checkHeaders(http.headers),
+    ...checkPeers(ipfs.peers),
+    ...checkManifestLimit(ipfs.limits.manifest),
+    ...checkPositive(config)
+  ]
+  return findings.map(({ pointer, key, sentence }) => problemAt(placeOf(pointer, places), sentence, key))
 }
 
 interface Finding {
@@ -69,6 +77,35 @@ function* checkPeers(peers: Config['ipfs']['peers']): Generator<Finding> {
       `${showValue(peer)} names no peer; end it in /p2p/<peer ID>`
     )
   }
+}
+
+/** Without a pause a check would run without end; without a timeout a silent client would be waited for without end. */
+function* checkPositive({ health, ipfs }: Config): Generator<Finding> {
+  const durations = {
+    'health.storagedriver.interval': health.storagedriver.interval,
+    'ipfs.timeouts.headers': ipfs.timeouts.headers,
+    'ipfs.timeouts.stall': ipfs.timeouts.stall
+  }
+  for (const [key, milliseconds] of Object.entries(durations)) {
+    if (milliseconds > 0) continue
+    yield finding(
+      `/${key.replaceAll('.', '/')}`,
+      key,
+      `${showDuration(milliseconds)} is no time at all; write at least 1ms`
+    )
+  }
+}
+
+/** What a manifest may have at most: it is held in memory, and other registries take no more either. */
+const largestManifest = 4 * 1024 * 1024
+
+function* checkManifestLimit(limit: number): Generator<Finding> {
+  if (limit > 0 && limit <= largestManifest) return
+  yield finding(
+    '/ipfs/limits/manifest',
+    'ipfs.limits.manifest',
+    `${showSize(limit)} is too much or nothing; write at most 4MiB`
+  )
 }
 
 /** Addresses of the registry's listener, parsed. */

@@ -23,7 +23,7 @@ const reasons: Record<string, string> = {
 export async function readText(file: string, limit: number): Promise<{ text: string } | { failure: string }> {
   try {
     await using handle = await open(file, 'r')
-    const buffer = Buffer.alloc(limit + 1)
+    const buffer = Buffer.allocUnsafe(limit + 1)
     let length = 0
     while (length <= limit) {
       const { bytesRead } = await handle.read(buffer, length, buffer.length - length, null)

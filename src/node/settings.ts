@@ -3,6 +3,7 @@ import type { SecureContextOptions } from 'node:tls'
 import { type Config, ConfigError, compilePattern, tlsCiphers } from '../config.ts'
 import type { AppInit } from '../http/app.ts'
 import type { RegistryInit, RequiredPlatforms } from '../registry/components.ts'
+import type { StorageInit } from '../storage/open-storage.ts'
 
 /** The configuration as the use cases want it. */
 export function registryInit(config: Config): RegistryInit {
@@ -37,6 +38,12 @@ export function appInit(config: Config): AppInit {
     limits: { sockets: ipfs.limits.sockets, uploads: ipfs.limits.uploads, manifest: ipfs.limits.manifest },
     timeouts: { bodyStallMs: ipfs.timeouts.stall }
   }
+}
+
+/** The configuration as the files' side wants it. */
+export function storageInit(config: Config): StorageInit {
+  const { hashing } = config.ipfs.limits
+  return { uploads: { idleSessions: 64 }, ...(hashing === undefined ? {} : { hash: { threads: hashing } }) }
 }
 
 const tlsVersions = { 'tls1.0': 'TLSv1', 'tls1.1': 'TLSv1.1', 'tls1.2': 'TLSv1.2', 'tls1.3': 'TLSv1.3' } as const

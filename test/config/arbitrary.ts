@@ -15,7 +15,7 @@ const address = fc.tuple(host, port).map(([name, number]) => `${name}:${number}`
 
 const byFormat: Record<string, fc.Arbitrary<string>> = {
   'go-duration': fc.nat({ max: 2 ** 40 }).map(showDuration),
-  'byte-size': fc.nat({ max: 2 ** 31 - 1 }).map(showSize),
+  'byte-size': fc.integer({ min: 1, max: 5 * 1024 * 1024 }).map(showSize),
   'web-url': fc.constantFrom('https://a.example', 'http://[::1]:5005/x/', 'HTTPS://b.example:8443'),
   'url-path': fc.constantFrom('/', '/registry/', '/a/b.c/~d/'),
   route: fc.constantFrom('/metrics', '/m-1/x.y'),

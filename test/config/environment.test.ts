@@ -41,7 +41,7 @@ describe('variables', () => {
     [{ REGISTRY_STORAGE_ESTUARY_SHUTTLE_URL: 'https://s' }, { storage: { estuary: { 'shuttle-url': 'https://s' } } }],
     [{ REGISTRY_STORAGE_STORJ_BUCKET: '1e3' }, { storage: { storj: { bucket: '1e3' } } }],
     [{ REGISTRY_IPFS_KEY_FILE: '/k' }, { ipfs: { key: { file: '/k' } } }],
-    [{ REGISTRY_IPFS_LIMITS_MANIFEST: '8MiB' }, { ipfs: { limits: { manifest: 8_388_608 } } }],
+    [{ REGISTRY_IPFS_LIMITS_MANIFEST: '2MiB' }, { ipfs: { limits: { manifest: 2_097_152 } } }],
     [
       {
         REGISTRY_VALIDATION_MANIFESTS_INDEXES_PLATFORMLIST_0_OS: 'linux',

@@ -76,7 +76,7 @@ describe('hostile YAML', () => {
         const outcome = await loadText(input).catch((reason: unknown) => reason)
         expect(outcome instanceof ConfigError || Object.hasOwn(Object(outcome), 'config')).toBe(true)
       }),
-      { numRuns: 1500 }
+      { numRuns: 600 }
     )
   })
 
@@ -112,7 +112,7 @@ describe('hostile YAML', () => {
         const outcome = await loading.catch((reason: unknown) => reason)
         expect(outcome instanceof ConfigError || Object.hasOwn(Object(outcome), 'config')).toBe(true)
       }),
-      { numRuns: 1500 }
+      { numRuns: 600 }
     )
   })
 })

@@ -52,7 +52,7 @@ const table: [text: string, problem: string][] = [
   ],
   [
     'ipfs: {limits: {hashing: 1.5}}',
-    'config.yml:2: ipfs.limits.hashing: 1.5 is not a whole number from 1 to 1024; write one without quotes'
+    'config.yml:2: ipfs.limits.hashing: 1.5 is not a whole number from 1 to 256; write one without quotes'
   ],
   // texts with a grammar
   ['log: {level: loud}', 'config.yml:2: log.level: "loud" is not a log level; write error, warn, info, debug'],
@@ -120,6 +120,15 @@ const table: [text: string, problem: string][] = [
     'ipfs: {peers: [/ip4/127.0.0.1/tcp/4001]}',
     'config.yml:2: ipfs.peers[0]: "/ip4/127.0.0.1/tcp/4001" names no peer; end it in /p2p/<peer ID>'
   ],
+  [
+    'ipfs: {limits: {manifest: 5MiB}}',
+    'config.yml:2: ipfs.limits.manifest: 5MiB is too much or nothing; write at most 4MiB'
+  ],
+  [
+    'health: {storagedriver: {interval: 0}}',
+    'config.yml:2: health.storagedriver.interval: 0s is no time at all; write at least 1ms'
+  ],
+  ['ipfs: {timeouts: {headers: 0s}}', 'config.yml:2: ipfs.timeouts.headers: 0s is no time at all; write at least 1ms'],
   // not YAML
   ['a: b: c', 'config.yml:2: not readable as YAML: two keys on one line, or a text with ": " in it that needs quotes'],
   ['http:\n\taddr: x', 'config.yml:3: not readable as YAML: tabs do not indent YAML; use spaces'],

@@ -11,17 +11,24 @@ const limits = section('What the node takes on at once. Memory is bounded by the
   sockets: count({
     minimum: 1,
     maximum: 1_000_000,
-    default: 1024,
-    description: 'Open HTTP connections; more are closed as they come.'
+    default: 4096,
+    description: 'HTTP connections; requests on more get 429 with `Retry-After`.'
   }),
   uploads: count({
     minimum: 1,
     maximum: 100_000,
-    default: 128,
-    description: 'Request bodies being written; more get 429 with `Retry-After`.'
+    default: 256,
+    description: 'Request bodies being read; more get 429 with `Retry-After`.'
   }),
-  hashing: count({ minimum: 1, maximum: 1024, default: 8, description: 'Bodies being hashed; more wait.' }),
-  manifest: size({ default: '4MiB', description: 'Largest manifest; a larger one gets 413.' })
+  hashing: Type.Optional(
+    count({
+      minimum: 1,
+      maximum: 256,
+      description: 'Threads that hash what is pushed; uploads share them.',
+      defaultNote: 'one less than there are cores, at least 1'
+    })
+  ),
+  manifest: size({ default: '4MiB', description: 'Largest manifest, at most 4 MiB; a larger one gets 413.' })
 })
 
 /** Keys that distribution does not have. */

@@ -39,7 +39,8 @@ export const storage = section(
         minimum: 0,
         maximum: 100_000,
         default: 100,
-        description: 'File operations under way at once. Less than 25 is read as 25, as distribution does.'
+        description:
+          'Accepted for distribution’s sake, without effect: `ipfs.limits` bounds the work. Less than 25 is read as 25, as there.'
       })
     }),
     delete: section('Deletion by the API.', {

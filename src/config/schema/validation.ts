@@ -15,10 +15,13 @@ const platform = record('A platform.', {
 export const validation = section('What a pushed manifest must fulfil.', {
   disabled: flag({ default: false, description: 'Turn `urls` and `indexes` off.' }),
   manifests: section('Rules for manifests.', {
-    urls: section('Which `urls` a descriptor may carry (foreign layers). Without any rule: none.', {
-      allow: list(pattern, { default: [], description: 'Every URL must match one of these.' }),
-      deny: list(pattern, { default: [], description: 'No URL may match one of these.' })
-    }),
+    urls: section(
+      'Which `urls` a descriptor may carry (foreign layers). Without any rule every URL is allowed (distribution: none).',
+      {
+        allow: list(pattern, { default: [], description: 'Every URL must match one of these, when there are any.' }),
+        deny: list(pattern, { default: [], description: 'No URL may match one of these.' })
+      }
+    ),
     indexes: section('Which images of a pushed image index must be here.', {
       platforms: choice('choice', ['all', 'none', 'list'], {
         default: 'all',
