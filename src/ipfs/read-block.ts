@@ -1,5 +1,6 @@
 import { webcrypto } from 'node:crypto'
 import type { CID } from 'multiformats/cid'
+import { RegistryError } from '../errors.ts'
 import type { AbortOptions, BlockHome, BlockPlace } from '../registry/ports.ts'
 import { BlockNotFoundError } from './block-not-found.ts'
 import type { BlockSource, CorruptBlock } from './block-source.ts'
@@ -50,7 +51,12 @@ export async function readBlock(
       onCorrupt({ home, place, multihash: cid.multihash.bytes })
     } catch (cause) {
       options?.signal?.throwIfAborted()
-      failure ??= { cause }
+      // A file that was cut short says so itself.
+      if (cause instanceof RegistryError && cause.reason === 'CONTENT_CORRUPT') {
+        onCorrupt({ home, place, multihash: cid.multihash.bytes })
+      } else {
+        failure ??= { cause }
+      }
     }
   }
   if (failure !== undefined) throw failure.cause

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
-import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import type { BlockSource } from '../../src/ipfs/block-source.ts'
+import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { BlockEntry, BlockHome, BlockPlace, Dag, ImageMember } from '../../src/registry/ports.ts'
 
@@ -77,8 +77,13 @@ export class FileSource implements BlockSource {
     return !this.hidden.has(home)
   }
 
-  async close(): Promise<void> {
+  /** Makes every read fail as a broken disk would. */
+  async closeHandles(): Promise<void> {
     for (const handle of this.#files.values()) await handle.close()
+  }
+
+  async close(): Promise<void> {
+    await this.closeHandles()
     this.#files.clear()
   }
 }

@@ -2,6 +2,7 @@ import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import type { Log } from '../../registry/ports.ts'
 import type { Blocks } from './blocks.ts'
+import { drained } from './drained.ts'
 import { encodeMessage, type Presence, type Wantlist } from './message.ts'
 import { type Want, Wants } from './wants.ts'
 
@@ -115,7 +116,8 @@ export class Session {
   async #send(parts: readonly Uint8Array[]): Promise<void> {
     const stream = await this.#open()
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(sendTimeout)])
-    for (const part of parts) if (!stream.send(part)) await stream.onDrain({ signal })
+    for (const part of parts) stream.send(part)
+    await drained(stream, signal)
   }
 
   async #open(): Promise<Stream> {

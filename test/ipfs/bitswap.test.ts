@@ -1,0 +1,273 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { withBitswap } from '@helia/bitswap'
+import { withLibp2pLight } from '@helia/libp2p'
+import { identify } from '@libp2p/identify'
+import type { Registrar } from '@libp2p/interface-internal'
+import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
+import { yamux } from '@libp2p/yamux'
+import { MemoryBlockstore } from 'blockstore-core'
+import fc from 'fast-check'
+import { createHeliaLight } from 'helia'
+import { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
+import { create as createMultihash } from 'multiformats/hashes/digest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { FrameReader } from '../../src/ipfs/bitswap/frames.ts'
+import { decodeWantlist } from '../../src/ipfs/bitswap/message.ts'
+import { BitswapServer } from '../../src/ipfs/bitswap/server.ts'
+import { Wants } from '../../src/ipfs/bitswap/wants.ts'
+import { startIpfs } from '../../src/ipfs/ipfs.ts'
+import { varint } from '../../src/ipfs/protobuf.ts'
+import type { BlockHome } from '../../src/registry/ports.ts'
+import { BitswapProbe, wantlistMessage } from './bitswap-probe.ts'
+import { FileSource } from './file-source.ts'
+import { silentLog } from './silent-log.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+const MiB = 1024 * 1024
+
+function rawCid(bytes: Uint8Array): CID {
+  return CID.createV1(raw.code, createMultihash(0x12, createHash('sha256').update(bytes).digest()))
+}
+
+async function serving() {
+  const folder = await temporaryFolder()
+  const source = new FileSource()
+  const ipfs = await startIpfs(
+    { source, log: silentLog, onCorrupt: () => undefined },
+    { folder: join(folder, 'ipfs'), listen: ['/ip4/127.0.0.1/tcp/0'] }
+  )
+  onTestFinished(async () => {
+    await ipfs.stop()
+    await source.close()
+  })
+  const [address = ''] = ipfs.multiaddrs()
+  let files = 0
+  const add = async (bytes: Uint8Array) => {
+    const path = join(folder, String(files++))
+    await writeFile(path, bytes)
+    const { digest, root } = await source.addFile(path)
+    const home: BlockHome = `blob:${digest}`
+    return { root, home }
+  }
+  return { source, ipfs, address, add, probe: await BitswapProbe.connect(address) }
+}
+
+describe('FrameReader', () => {
+  it('finds the messages however the stream was cut', () => {
+    const messages = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 8 })
+    fc.assert(
+      fc.property(messages, fc.infiniteStream(fc.integer({ min: 1, max: 200 })), (list, cuts) => {
+        const bytes = Buffer.concat(list.flatMap(message => [Buffer.from(varint(message.length)), message]))
+        const frames = new FrameReader(300)
+        const found: Uint8Array[] = []
+        for (let at = 0; at < bytes.length; ) {
+          const length = cuts.next().value ?? 1
+          found.push(...frames.push(bytes.subarray(at, at + length)))
+          at += length
+        }
+        expect(found.map(message => Buffer.from(message))).toEqual(list.map(message => Buffer.from(message)))
+      })
+    )
+  })
+
+  it('refuses a message above the limit before it has come, and a length without end', () => {
+    expect(() => [...new FrameReader(100).push(Uint8Array.from(varint(101)))]).toThrow(RangeError)
+    expect(() => [...new FrameReader(100).push(new Uint8Array(6).fill(0x80))]).toThrow(RangeError)
+  })
+})
+
+describe('decodeWantlist', () => {
+  it('never does worse than an error', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), bytes => {
+        try {
+          decodeWantlist(bytes)
+        } catch (error) {
+          expect(error).toBeInstanceOf(Error)
+        }
+      })
+    )
+  })
+})
+
+describe('Wants', () => {
+  const entry = (text: string, flags = {}) => ({
+    cid: rawCid(Buffer.from(text)),
+    cancel: false,
+    presenceOnly: false,
+    sendDontHave: true,
+    ...flags
+  })
+
+  it('answers in order and forgets what was cancelled', () => {
+    const wants = new Wants()
+    wants.update({ full: false, entries: [entry('a'), entry('b'), entry('c')] })
+    wants.update({ full: false, entries: [entry('b', { cancel: true })] })
+    expect([wants.take(), wants.take()].map(want => want?.cid.toString())).toEqual(
+      ['a', 'c'].map(text => rawCid(Buffer.from(text)).toString())
+    )
+    expect(wants.take()).toBeUndefined()
+  })
+
+  it('replaces everything by a full wantlist', () => {
+    const wants = new Wants()
+    wants.update({ full: false, entries: [entry('a'), entry('b')] })
+    wants.update({ full: true, entries: [entry('c')] })
+    expect(wants.size).toBe(1)
+  })
+
+  it('keeps at most so many of one peer, the unmet ones the youngest', () => {
+    const wants = new Wants()
+    const many = Array.from({ length: 5000 }, (_, index) => entry(String(index)))
+    wants.update({ full: false, entries: many })
+    expect(wants.size).toBe(4096)
+    for (let want = wants.take(); want !== undefined; want = wants.take()) wants.keepUnmet(want)
+    expect(wants.met(entry('0').cid)).toBe(false)
+    expect(wants.met(entry('4095').cid)).toBe(true)
+    expect(wants.take()?.cid.toString()).toBe(entry('4095').cid.toString())
+  })
+})
+
+describe('BitswapServer', () => {
+  it('sends the blocks of a blob', async () => {
+    const { add, probe } = await serving()
+    const bytes = randomBytes(3 * MiB)
+    await add(bytes)
+    const leaves = [0, 1, 2].map(index => bytes.subarray(index * MiB, (index + 1) * MiB))
+    const told = await probe.ask(leaves.map(leaf => ({ cid: rawCid(leaf) })))
+    expect(told.map(answer => 'block' in answer && answer.block)).toEqual(leaves.map(leaf => Buffer.from(leaf)))
+  })
+
+  it('says have from the index, and sends a small block at once', async () => {
+    const { add, probe, source } = await serving()
+    const large = (await add(randomBytes(5000))).root
+    const small = (await add(Buffer.from('small'))).root
+    expect(await probe.ask([{ cid: large, presenceOnly: true }])).toEqual([{ cid: large.toString(), have: true }])
+    expect(source.reads).toBe(0)
+    expect(await probe.ask([{ cid: small, presenceOnly: true }])).toEqual([{ block: Buffer.from('small') }])
+  })
+
+  it('tells private as it tells absent, and nothing to a peer that did not ask to be told', async () => {
+    const { add, probe, source } = await serving()
+    const { root, home } = await add(Buffer.from('private'))
+    const open = await add(Buffer.from('open'))
+    const absent = rawCid(Buffer.from('absent'))
+    source.hidden.add(home)
+    for (const presenceOnly of [true, false]) {
+      for (const cid of [root, absent]) {
+        expect(await probe.ask([{ cid, presenceOnly }])).toEqual([{ cid: cid.toString(), have: false }])
+      }
+    }
+    const quiet = [
+      { cid: root, sendDontHave: false },
+      { cid: absent, sendDontHave: false },
+      { cid: open.root, sendDontHave: false }
+    ]
+    expect(await probe.ask(quiet, 1)).toEqual([{ block: Buffer.from('open') }])
+    expect(source.reads).toBe(1)
+  })
+
+  it('sends a block that comes after it was wanted, once it is announced', async () => {
+    const { add, probe, ipfs } = await serving()
+    const cid = rawCid(Buffer.from('to come'))
+    expect(await probe.ask([{ cid }])).toEqual([{ cid: cid.toString(), have: false }])
+    ipfs.announce((await add(Buffer.from('to come'))).root)
+    await probe.until(2)
+    expect(probe.told[1]).toEqual({ block: Buffer.from('to come') })
+  })
+
+  it('answers an I/O error as a block to be had elsewhere, and goes on', async () => {
+    const { add, probe, source } = await serving()
+    const broken = (await add(Buffer.from('broken'))).root
+    await source.closeHandles()
+    expect(await probe.ask([{ cid: broken }])).toEqual([{ cid: broken.toString(), have: false }])
+    const fine = (await add(Buffer.from('fine'))).root
+    expect(await probe.ask([{ cid: fine }])).toEqual([{ block: Buffer.from('fine') }])
+  })
+
+  it('answers thousands of wants in one message', async () => {
+    const { add, probe } = await serving()
+    const { root } = await add(Buffer.from('the one that is here'))
+    const absent = Array.from({ length: 3000 }, (_, index) => ({ cid: rawCid(Buffer.from(`no ${index}`)) }))
+    const told = await probe.ask([...absent, { cid: root }])
+    expect(told.filter(answer => 'have' in answer && !answer.have)).toHaveLength(3000)
+    expect(told.filter(answer => 'block' in answer)).toHaveLength(1)
+  })
+
+  it('reads no further than a peer that stops listening can take', async () => {
+    const { add, probe, source } = await serving()
+    const bytes = randomBytes(100 * MiB)
+    await add(bytes)
+    const asks = Array.from({ length: 100 }, (_, index) => ({
+      cid: rawCid(bytes.subarray(index * MiB, (index + 1) * MiB))
+    }))
+    probe.hold()
+    await probe.send(wantlistMessage(asks))
+    let reads = -1
+    while (source.reads !== reads || reads === 0) {
+      reads = source.reads
+      await delay(500)
+    }
+    // Windows of the stream and buffers of the sockets, and three blocks read ahead.
+    expect(reads).toBeLessThan(40)
+    probe.release()
+    await probe.until(100)
+    expect(source.reads).toBe(100)
+  })
+
+  it('resets a stream that sends nonsense and serves the next one', async () => {
+    const { add, probe } = await serving()
+    const { root } = await add(Buffer.from('still here'))
+    for (const nonsense of [Uint8Array.from([3, 0xff, 0xff, 0xff]), Uint8Array.from(varint(5 * MiB))]) {
+      const stream = await probe.send(nonsense)
+      await new Promise(resolve => stream.addEventListener('close', resolve, { once: true }))
+    }
+    expect(await probe.ask([{ cid: root }])).toEqual([{ block: Buffer.from('still here') }])
+  })
+
+  it('leaves fetching to Helia, on the same streams', async () => {
+    const here = await heliaWithServer()
+    const there = await heliaWithServer()
+    const blocks = Array.from({ length: 20 }, () => randomBytes(MiB))
+    for (const block of blocks) await there.store.put(rawCid(block), block)
+    await here.helia.libp2p.dial(there.helia.libp2p.getMultiaddrs())
+    for (const block of blocks) {
+      const chunks: Uint8Array[] = []
+      for await (const chunk of here.helia.blockstore.get(rawCid(block))) chunks.push(chunk)
+      expect(Buffer.concat(chunks).equals(block)).toBe(true)
+    }
+  })
+})
+
+async function heliaWithServer() {
+  const store = new MemoryBlockstore()
+  const helia = withBitswap(
+    withLibp2pLight(createHeliaLight({ blockstore: store }), {
+      addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+      transports: [tcp()],
+      connectionEncrypters: [tls()],
+      streamMuxers: [yamux()],
+      services: { identify: identify(), registrar: ({ registrar }: { registrar: Registrar }) => registrar }
+    })
+  )
+  await helia.start()
+  const { libp2p } = helia
+  const read = async (cid: CID): Promise<Uint8Array> => {
+    for await (const chunk of store.get(cid)) return chunk
+    throw new Error('no bytes')
+  }
+  const find = async (cid: CID) => (store.has(cid) ? { length: (await read(cid)).byteLength } : undefined)
+  const registrar = libp2p.services.registrar
+  const server = new BitswapServer({ libp2p, registrar, log: silentLog, blocks: { find, read } })
+  await server.start()
+  onTestFinished(async () => {
+    server.stop()
+    await helia.stop()
+  })
+  return { helia, store }
+}
