@@ -15,7 +15,7 @@ import { createLocations, type LocationInit } from './location.ts'
 import { ManifestHeaders } from './manifest-headers.ts'
 import type { HttpMetrics } from './metrics.ts'
 import { answerOci, isOciTarget } from './oci-door.ts'
-import { addOpsRoutes } from './ops-routes.ts'
+import { addOpsRoutes, answerFrameworkErrors } from './ops-routes.ts'
 import { replyError } from './reply-error.ts'
 import { createRequestIds } from './request-id.ts'
 
@@ -35,7 +35,7 @@ export interface AppInit extends LocationInit {
   deleteEnabled?: boolean
   /** `storage.maintenance.readonly.enabled`. Default false. */
   readOnly?: boolean
-  /** One line at level info a request. Default false: it costs a fifth of the manifest rate. */
+  /** One line at level info a request. Default false. */
   accessLog?: boolean
   limits?: {
     /** Connections; requests on more are answered 429. Default 4096. */
@@ -71,8 +71,9 @@ export interface App {
 }
 
 /**
- * Composes the HTTP application. The OCI API is answered in front of Fastify's router: its names need their own parser
- * anyway, and the router, hooks and reply objects took a sixth of the manifest rate. Everything else is Fastify's.
+ * Composes the HTTP application. The OCI API is answered in front of Fastify's router, which cannot express its names, and
+ * so that no body parser, default limit or automatic answer stands between a request and the specification. Speed decides
+ * nothing here: a manifest GET takes 14 to 16 µs of CPU, 12 to 13 of them Node's own HTTP and the kernel's socket.
  */
 export function createApp(components: AppComponents, init: AppInit = {}): App {
   const locations = createLocations(init)
@@ -80,7 +81,7 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
   const connections = new Connections(init.limits?.sockets ?? 4096)
   const requestId = createRequestIds()
   const headers = standingHeaders(init)
-  const app = fastify({ logger: false, forceCloseConnections: false })
+  const app = fastify({ logger: false, frameworkErrors: answerFrameworkErrors(components.log) })
   addOpsRoutes(app, components)
   let stopping = false
 

@@ -6,7 +6,10 @@ import { answerErrors, sendHealth } from './ops-routes.ts'
 
 export interface DebugComponents {
   log: Log
-  metrics: HttpMetrics
+  /** `http.debug.prometheus`; without it there are no metrics. */
+  metrics?: HttpMetrics
+  /** Path of the metrics. Default `/metrics`. */
+  path?: string
   health?: Health
 }
 
@@ -15,10 +18,12 @@ export function createDebugApp(components: DebugComponents): FastifyInstance {
   const { metrics, health, log } = components
   const app = fastify({ logger: false })
   answerErrors(app, log)
-  app.get('/metrics', async (_request, reply) => {
-    reply.header('Content-Type', metrics.registry.contentType)
-    return metrics.registry.metrics()
-  })
+  if (metrics !== undefined) {
+    app.get(components.path ?? '/metrics', async (_request, reply) => {
+      reply.header('Content-Type', metrics.registry.contentType)
+      return metrics.registry.metrics()
+    })
+  }
   app.get('/debug/health', (_request, reply) => sendHealth(reply, health))
   app.get('/livez', (_request, reply) => reply.send({ status: 'ok' }))
   app.get('/readyz', (_request, reply) => sendHealth(reply, health))

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { chmod, rm } from 'node:fs/promises'
 import type { FastifyInstance } from 'fastify'
 
-/** Bytes of a unix socket's path that every supported system takes (macOS has 104 with the terminator). */
-const maxPath = 103
+/** Bytes of a unix socket's path beside its terminator. */
+const maxPath = process.platform === 'linux' ? 107 : 103
 
 /**
  * Listens on a unix socket that only its owner may open. One that a killed process left is replaced: the caller holds the

@@ -25,6 +25,12 @@ export function sendHealth(reply: FastifyReply, health: Health | undefined): Fas
   throw new RegistryError('UNAVAILABLE', { message: 'not ready', detail: failures })
 }
 
+/** What Fastify refuses before it has a route: a broken escape in the path. */
+export function answerFrameworkErrors(log: Log) {
+  return (error: Error, request: FastifyRequest, reply: FastifyReply): void =>
+    answer(translate(error), request, reply, log)
+}
+
 /** Makes an application's errors, Fastify's own included, OCI error bodies. */
 export function answerErrors(app: FastifyInstance, log: Log): void {
   app.setNotFoundHandler((request, reply) => {
