@@ -9,7 +9,7 @@ import { logAccess } from './access-log.ts'
 import { ByteBodies } from './byte-bodies.ts'
 import { type Connection, Connections } from './connections.ts'
 import type { Door } from './door.ts'
-import { Exchange } from './exchange.ts'
+import { Exchange, type NodeState } from './exchange.ts'
 import type { Health } from './health.ts'
 import { createLocations, type LocationInit } from './location.ts'
 import { ManifestHeaders } from './manifest-headers.ts'
@@ -83,12 +83,12 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
   const headers = standingHeaders(init)
   const app = fastify({ logger: false, frameworkErrors: answerFrameworkErrors(components.log) })
   addOpsRoutes(app, components)
-  let stopping = false
+  const state: NodeState = { stopping: false }
 
   const handle = (request: IncomingMessage, response: ServerResponse, expectsContinue = false): void => {
     const connection = connections.of(request.socket)
     const id = requestId(request.headers['x-request-id'])
-    const exchange = new Exchange(request, response, { id, headers, expectsContinue, closing: stopping })
+    const exchange = new Exchange(request, response, { id, headers, expectsContinue, state })
     connection.current = exchange
     components.metrics?.started()
     response.once('close', () => {
@@ -105,7 +105,7 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
     else exchange.delegate(() => app.routing(request, response))
   }
   const stopKeepingAlive = () => {
-    stopping = true
+    state.stopping = true
   }
   return { fastify: app, connections, log: components.log, handle, stopKeepingAlive }
 }

@@ -17,8 +17,13 @@ export interface ExchangeInit {
   headers: readonly string[]
   /** The client waits for `100 Continue` before it sends its body. */
   expectsContinue: boolean
-  /** The node is stopping: responses close their connection. */
-  closing: boolean
+  /** Shared by all exchanges of a node. */
+  state: NodeState
+}
+
+export interface NodeState {
+  /** The node is stopping: every response closes its connection. */
+  stopping: boolean
 }
 
 /** Rests of a body up to this many bytes are read away so that the connection can be kept. */
@@ -40,7 +45,8 @@ export class Exchange {
   closed = false
   readonly #headers: readonly string[]
   #expectsContinue: boolean
-  #closing: boolean
+  readonly #state: NodeState
+  #closing = false
   #aborter: AbortController | undefined
   #query: URLSearchParams | undefined
 
@@ -50,7 +56,7 @@ export class Exchange {
     this.id = init.id
     this.#headers = init.headers
     this.#expectsContinue = init.expectsContinue
-    this.#closing = init.closing
+    this.#state = init.state
   }
 
   /** Path of the target as it was sent, without query, also of the absolute form (RFC 9112, section 3.2.2). */
@@ -130,7 +136,7 @@ export class Exchange {
     }
     for (const [name, values] of byName) response.setHeader(name, values.length === 1 ? (values[0] ?? '') : values)
     response.setHeader('X-Request-Id', this.id)
-    if (this.#closing) response.setHeader('Connection', 'close')
+    if (this.#closing || this.#state.stopping) response.setHeader('Connection', 'close')
     this.admitBody()
     answer()
   }
@@ -138,7 +144,7 @@ export class Exchange {
   /** Writes status and headers. */
   begin(status: number, headers: HeaderList): void {
     const all: OutgoingHttpHeader[] = [...this.#headers, 'X-Request-Id', this.id, ...headers]
-    if (this.#closing) all.push('Connection', 'close')
+    if (this.#closing || this.#state.stopping) all.push('Connection', 'close')
     this.response.writeHead(status, all)
   }
 

@@ -1,0 +1,291 @@
+import http from 'node:http'
+import { connect as connectTls } from 'node:tls'
+import { describe, expect, it } from 'vitest'
+import { serve } from './serve.ts'
+
+const location = async (served: Awaited<ReturnType<typeof serve>>) =>
+  String((await served.ask('/v2/app/blobs/uploads/', { method: 'POST' })).headers.location)
+
+/** Status lines of everything a raw connection received. */
+const statuses = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(match => Number(match[1]))
+
+describe('bytes that are no request', () => {
+  it.each([
+    ['garbage', 'NOT HTTP AT ALL\r\n\r\n', 400],
+    ['a space in the target', 'GET /v2/ x HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+    ['headers beyond the limit', `GET /v2/ HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`, 431],
+    [
+      'two lengths',
+      'POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab',
+      400
+    ],
+    [
+      'length and chunks',
+      'POST /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+      400
+    ],
+    ['no Host', 'GET /v2/ HTTP/1.1\r\n\r\n', 400],
+    ['CONNECT', 'CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n', 405],
+    ['an unknown expectation', 'GET /v2/ HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n', 417]
+  ])('%s', async (_, bytes, status) => {
+    const { connect } = await serve()
+    const wire = await connect()
+    wire.socket.write(bytes)
+    const text = await wire.closed
+    expect(statuses(text)).toEqual([status])
+    const body = JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4))
+    expect(body.errors).toHaveLength(1)
+  })
+
+  it('a TLS hello is told what to do, in HTTP to the client and once in the log', async () => {
+    const { port, log } = await serve()
+    for (let round = 0; round < 2; round++) {
+      const failure = await new Promise<Error>(resolve => connectTls({ port, host: '127.0.0.1' }).on('error', resolve))
+      expect(failure.message).toMatch(/wrong version number|packet length/i)
+    }
+    const warnings = log.lines.filter(line => line.level === 'warn')
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]?.message).toContain('insecure-registries')
+  })
+
+  it('a TLS hello is answered in plain HTTP, which Go’s clients recognise', async () => {
+    const { connect } = await serve()
+    const wire = await connect()
+    wire.socket.write(Buffer.from([0x16, 0x03, 0x01, 0x00, 0x05, 1, 0, 0, 1, 3]))
+    expect(await wire.closed).toMatch(/^HTTP\/1\.1 400 .*not TLS/s)
+  })
+
+  it('a chunk that is none ends the upload with 400 and keeps the session', async () => {
+    const served = await serve()
+    const path = await location(served)
+    const wire = await served.connect()
+    wire.socket.write(`PATCH ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nzz\r\n`)
+    expect(statuses(await wire.closed)).toEqual([400])
+    expect((await served.ask(path)).headers.range).toBe('0-1')
+  })
+})
+
+describe('requests of other forms', () => {
+  it.each([
+    ['absolute form', 'GET http://user:secret@elsewhere/v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n', [200]],
+    ['HTTP/1.0 without Host', 'GET /v2/ HTTP/1.0\r\n\r\n', [200]],
+    [
+      'pipelined',
+      'GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\nGET /v2/no HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+      [200, 404]
+    ],
+    ['a body with GET', 'GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc', [200]]
+  ])('%s', async (_, bytes, expected) => {
+    const { connect } = await serve()
+    const wire = await connect()
+    wire.socket.write(bytes)
+    expect(statuses(await wire.closed)).toEqual(expected)
+  })
+
+  it('a client that closed its half still gets its answer', async () => {
+    const { connect } = await serve()
+    const wire = await connect()
+    wire.socket.end('GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n')
+    expect(statuses(await wire.closed)).toEqual([200])
+  })
+
+  it('a body cut by a half-close is 400, and what arrived is kept', async () => {
+    const served = await serve()
+    const path = await location(served)
+    const wire = await served.connect()
+    wire.socket.end(`PATCH ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc`)
+    expect(statuses(await wire.closed)).toEqual([400])
+    expect((await served.ask(path)).headers.range).toBe('0-2')
+    expect(served.log.lines.filter(line => line.level === 'error')).toEqual([])
+  })
+})
+
+describe('timeouts', () => {
+  it('headers that do not come are 408', async () => {
+    const { connect } = await serve({ listenInit: { headersTimeoutMs: 60 } })
+    const wire = await connect()
+    wire.socket.write('GET /v2/ HTTP/1.1\r\nHost: ')
+    const text = await wire.closed
+    expect(statuses(text)).toEqual([408])
+    expect(text).toContain('"code":"UNSUPPORTED"')
+  })
+
+  it('a stalled upload is 408, says where it stands, and can go on', async () => {
+    const served = await serve({ init: { timeouts: { bodyStallMs: 40 } } })
+    const path = await location(served)
+    const wire = await served.connect()
+    wire.socket.write(`PATCH ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc`)
+    const text = await wire.closed
+    expect(statuses(text)).toEqual([408])
+    expect(text).toMatch(/^connection: close/im)
+    expect(text).toMatch(/^range: 0-2/im)
+    expect(text).toContain('BLOB_UPLOAD_INVALID')
+    expect(await served.ask(path, { method: 'PATCH', body: 'def' })).toMatchObject({
+      status: 202,
+      headers: { range: '0-5' }
+    })
+  })
+
+  it('a stalled manifest is 408', async () => {
+    const { connect } = await serve({ init: { timeouts: { bodyStallMs: 40 } } })
+    const wire = await connect()
+    wire.socket.write('PUT /v2/app/manifests/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc')
+    expect(statuses(await wire.closed)).toEqual([408])
+  })
+
+  it('a body that drips is no stall', async () => {
+    const served = await serve({ init: { timeouts: { bodyStallMs: 400 } } })
+    const path = await location(served)
+    const wire = await served.connect()
+    wire.socket.write(`PATCH ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\nConnection: close\r\n\r\n`)
+    for (let drop = 0; drop < 12; drop++) {
+      wire.socket.write('.')
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+    expect(statuses(await wire.closed)).toEqual([202])
+  })
+
+  it('a client that stops reading is cut and its blob closed', async () => {
+    const { registry, connect, log } = await serve({ init: { timeouts: { writeStallMs: 60 } } })
+    registry.behaviour.chunk = 1024 * 1024
+    const digest = registry.addBlob('app', Buffer.alloc(64 * 1024 * 1024))
+    const wire = await connect()
+    wire.socket.write(`GET /v2/app/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    await wire.until(/HTTP\/1\.1 200/)
+    wire.socket.pause()
+    await expect.poll(() => [registry.open, registry.iterating]).toEqual([0, 0])
+    expect(log.lines.filter(line => line.level === 'error')).toEqual([])
+  })
+
+  it('a client that hangs up mid-blob ends the reading, quietly', async () => {
+    const { registry, connect, log } = await serve()
+    registry.behaviour.chunk = 64 * 1024
+    const digest = registry.addBlob('app', Buffer.alloc(64 * 1024 * 1024))
+    const wire = await connect()
+    wire.socket.write(`GET /v2/app/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    await wire.until(/HTTP\/1\.1 200/)
+    wire.socket.destroy()
+    await expect.poll(() => [registry.open, registry.iterating]).toEqual([0, 0])
+    expect(log.lines.every(line => line.level === 'debug')).toBe(true)
+    expect(log.lines).toHaveLength(1)
+  })
+})
+
+describe('Expect: 100-continue', () => {
+  it('is answered before the body when the upload is unknown', async () => {
+    const { connect } = await serve()
+    const wire = await connect()
+    const path = '/v2/app/blobs/uploads/01234567-89ab-cdef-0123-456789abcdef'
+    wire.socket.write(`PATCH ${path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n`)
+    const text = await wire.until(/\}$/)
+    expect(statuses(text)).toEqual([404])
+    expect(text).toMatch(/^connection: close/im)
+    wire.socket.end()
+  })
+
+  it('continues when the body is wanted', async () => {
+    const served = await serve()
+    const path = await location(served)
+    const wire = await served.connect()
+    wire.socket.write(
+      `PATCH ${path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\nConnection: close\r\n\r\n`
+    )
+    await wire.until(/^HTTP\/1\.1 100 Continue\r\n\r\n$/)
+    wire.socket.write('abc')
+    expect(statuses(await wire.closed)).toEqual([100, 202])
+  })
+})
+
+describe('an answer while the body is still arriving', () => {
+  it('reaches a client that only then reads, and the connection closes', async () => {
+    const { connect } = await serve()
+    const wire = await connect()
+    wire.socket.pause()
+    const path = '/v2/app/blobs/uploads/01234567-89ab-cdef-0123-456789abcdef'
+    wire.socket.write(`PATCH ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 8000000\r\n\r\n`)
+    await new Promise(resolve => wire.socket.write(Buffer.alloc(8_000_000), resolve))
+    wire.socket.resume()
+    const text = await wire.closed
+    expect(statuses(text)).toEqual([404])
+    expect(text).toContain('BLOB_UPLOAD_UNKNOWN')
+  })
+
+  it('keeps the connection when little is left to read', async () => {
+    const { port } = await serve()
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    const ports = new Set<number | undefined>()
+    for (let round = 0; round < 3; round++) {
+      const status = await new Promise(resolve => {
+        const request = http.request({
+          port,
+          agent,
+          method: 'PUT',
+          path: '/v2/app/manifests/.bad',
+          headers: { 'Content-Length': 5000 }
+        })
+        request.on('response', response => {
+          ports.add(response.socket.localPort)
+          response.resume().on('end', () => resolve(response.statusCode))
+        })
+        request.end(Buffer.alloc(5000))
+      })
+      expect(status).toBe(400)
+    }
+    agent.destroy()
+    expect(ports.size).toBe(1)
+  })
+})
+
+describe('limits', () => {
+  it('connections beyond the limit are told so', async () => {
+    const { connect, ask } = await serve({ init: { limits: { sockets: 2 } } })
+    const first = await connect()
+    first.socket.write('GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n')
+    await first.until(/200 OK/)
+    const second = await connect()
+    second.socket.write('GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n')
+    await second.until(/200 OK/)
+    const refused = await ask('/v2/')
+    expect(refused).toMatchObject({ status: 429, codes: ['TOOMANYREQUESTS'], headers: { connection: 'close' } })
+    expect(refused.headers['retry-after']).toBeDefined()
+    second.socket.destroy()
+    await expect.poll(async () => (await ask('/v2/')).status).toBe(200)
+  })
+})
+
+describe('drain', () => {
+  const request = 'GET /v2/app/manifests/v1 HTTP/1.1\r\nHost: x\r\n\r\n'
+
+  it('finishes what is under way, closes what is idle and accepts nothing', async () => {
+    const { registry, connect, listening, port, ask } = await serve()
+    registry.addManifest('app', Buffer.from('m'), { tags: ['v1'] })
+    const idle = await connect()
+    idle.socket.write(request)
+    await idle.until(/\r\n\r\nm$/)
+    const silent = await connect()
+    const gate = Promise.withResolvers<void>()
+    registry.gate = gate.promise
+    const busy = await connect()
+    busy.socket.write(request)
+    await expect.poll(async () => busy.socket.bytesWritten).toBeGreaterThan(0)
+    await ask('/livez')
+    const drained = listening.drain(60_000)
+    await Promise.all([idle.closed, silent.closed])
+    await expect(ask('/v2/', {})).rejects.toThrow(/ECONNREFUSED/)
+    expect(port).toBeGreaterThan(0)
+    gate.resolve()
+    const text = await busy.closed
+    expect(statuses(text)).toEqual([200])
+    expect(await drained).toBe(0)
+  })
+
+  it('cuts what does not end in time', async () => {
+    const { registry, connect, listening, ask } = await serve()
+    registry.gate = new Promise(() => undefined)
+    const busy = await connect()
+    busy.socket.write(request)
+    await ask('/livez')
+    expect(await listening.drain(20)).toBe(1)
+    expect(await busy.closed).toBe('')
+  })
+})
