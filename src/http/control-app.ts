@@ -33,7 +33,9 @@ const pageSize = 1000
 
 /** The door for the command line beside a running node: see {@link ./control-protocol.ts}. Whoever reaches it owns the node. */
 export function createControlApp({ registry, node, log }: ControlComponents): FastifyInstance {
-  const app = fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true })
+  // A body that does not fit its schema is refused, never bent until it does.
+  const ajv = { customOptions: { removeAdditional: false, coerceTypes: false } }
+  const app = fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true, ajv })
   answerErrors(app, log)
   app.addHook('onError', async (_request, reply, error) => void reply.header(reasonHeader, reasonOf(error)))
 

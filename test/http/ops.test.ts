@@ -1,0 +1,153 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import https from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { openAccess } from '../../src/access/authorize.ts'
+import { createApp } from '../../src/http/app.ts'
+import { createDebugApp } from '../../src/http/debug-app.ts'
+import { listen } from '../../src/http/listen.ts'
+import { createHttpMetrics } from '../../src/http/metrics.ts'
+import { MemoryRegistry } from './memory-registry.ts'
+import { ask, memoryLog, serve } from './serve.ts'
+
+describe('probes', () => {
+  it('say alive always, and ready unless a check fails', async () => {
+    const failing: Record<string, string> = {}
+    const health = { failures: () => failing }
+    const served = await serve({ components: { health } })
+    expect((await served.ask('/livez')).status).toBe(200)
+    expect((await served.ask('/readyz')).status).toBe(200)
+    expect((await served.ask('/')).status).toBe(200)
+    failing.storagedriver = 'probe failed 3 times: EIO'
+    const answer = await served.ask('/readyz')
+    expect(answer).toMatchObject({ status: 503, codes: ['UNAVAILABLE'] })
+    expect(answer.body.toString()).toContain('EIO')
+    expect((await served.ask('/livez')).status).toBe(200)
+    expect((await served.ask('/livez', { method: 'HEAD' })).status).toBe(200)
+  })
+})
+
+describe('metrics', () => {
+  it('count by endpoint, method and status, with nothing a client chose', async () => {
+    const metrics = createHttpMetrics()
+    const served = await serve({ components: { metrics } })
+    const digest = served.registry.addBlob('app', Buffer.alloc(1000))
+    await served.ask(`/v2/app/blobs/${digest}`)
+    await served.ask('/v2/app/manifests/none')
+    await served.ask('/v2/app/manifests/other')
+    await served.ask('/v2/secret/unknown')
+    await served.ask('/livez')
+    const post = await served.ask('/v2/app/blobs/uploads/', { method: 'POST' })
+    await served.ask(String(post.headers.location), { method: 'PATCH', body: Buffer.alloc(77) })
+    const debug = createDebugApp({ metrics, log: memoryLog() })
+    onTestFinished(() => debug.close())
+    const seen = async () => (await debug.inject('/metrics')).body
+    // A response is counted when it closed, which is after the client has read it.
+    await expect.poll(seen).toContain('pinnace_http_requests_total{route="end-5",method="PATCH",status="202"} 1')
+    const text = await seen()
+    expect(text).toContain('pinnace_http_requests_total{route="end-2",method="GET",status="200"} 1')
+    expect(text).toContain('pinnace_http_requests_total{route="end-3",method="GET",status="404"} 2')
+    expect(text).toContain('pinnace_http_request_duration_seconds_count{route="end-3",method="GET",status="404"} 2')
+    expect(text).toContain('pinnace_http_requests_in_flight 0')
+    expect(text).toContain('pinnace_http_received_bytes_total 77')
+    expect(text).toMatch(/pinnace_http_sent_bytes_total 1\d{3}/)
+    expect(text).toContain('process_resident_memory_bytes')
+    expect(text).not.toMatch(/secret|none|app/)
+    expect((await debug.inject('/debug/health')).statusCode).toBe(200)
+    expect((await debug.inject('/nothing')).json().errors[0].code).toBe('UNSUPPORTED')
+  })
+})
+
+describe('access log', () => {
+  it('has one line a request, and no credential in any', async () => {
+    const served = await serve({ init: { accessLog: true } })
+    const headers = { Authorization: 'Bearer s3cret', Cookie: 'session=s3cret', 'User-Agent': 'crane/1' }
+    await served.ask('/v2/app/tags/list?n=3&token=s3cret&last=a', { headers })
+    const wire = await served.connect()
+    wire.socket.write(
+      'GET http://user:s3cret@host/v2/?access_token=s3cret HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
+    )
+    await wire.closed
+    await expect.poll(() => served.log.lines.length).toBe(2)
+    expect(served.log.lines[0]).toMatchObject({
+      level: 'info',
+      fields: {
+        method: 'GET',
+        url: '/v2/app/tags/list?n=3&token=***&last=a',
+        status: 404,
+        complete: true,
+        userAgent: 'crane/1'
+      }
+    })
+    expect(JSON.stringify(served.log.lines)).not.toContain('s3cret')
+  })
+
+  it('is off by default', async () => {
+    const { ask, log } = await serve()
+    await ask('/v2/')
+    expect(log.lines).toEqual([])
+  })
+})
+
+describe('listening', () => {
+  const components = () => ({ registry: new MemoryRegistry(), authorize: openAccess, log: memoryLog() })
+
+  it('serves on several addresses and stops on all', async () => {
+    const listening = await listen(createApp(components()), [
+      { host: '127.0.0.1', port: 0 },
+      { host: '::1', port: 0 }
+    ])
+    expect(listening.urls).toEqual([
+      expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+      expect.stringMatching(/^http:\/\/\[::1\]:\d+$/)
+    ])
+    for (const url of listening.urls) expect((await fetch(`${url}/v2/`)).status).toBe(200)
+    expect(await listening.drain(1000)).toBe(0)
+    for (const url of listening.urls) await expect(fetch(`${url}/v2/`)).rejects.toThrow()
+  })
+
+  it('listens nowhere when one address is taken', async () => {
+    const taken = await serve()
+    const free = await serve()
+    await free.listening.drain(0)
+    const addresses = [free.port, taken.port].map(port => ({ host: '127.0.0.1', port }))
+    await expect(listen(createApp(components()), addresses)).rejects.toMatchObject({ code: 'EADDRINUSE' })
+    await expect(ask(free.port, '/v2/')).rejects.toThrow(/ECONNREFUSED/)
+  })
+
+  const openssl = spawnSync('openssl', ['version']).status === 0 || process.env.PINNACE_REQUIRE_INTEROP === '1'
+
+  it.runIf(openssl)(
+    '(needs: apt-get install openssl) speaks TLS with a certificate, absolute locations included',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'pinnace-tls-'))
+      onTestFinished(() => rmSync(folder, { recursive: true }))
+      const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+      const subject = ['-subj', '/CN=localhost', '-days', '1']
+      execFileSync(
+        'openssl',
+        ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, ...subject],
+        { stdio: 'ignore' }
+      )
+      const app = createApp(components(), { relativeUrls: false })
+      const tls = { key: readFileSync(key), cert: readFileSync(cert) }
+      const listening = await listen(app, [{ host: '127.0.0.1', port: 0 }], { tls })
+      onTestFinished(async () => void (await listening.drain(0)))
+      const [url = ''] = listening.urls
+      const answer = await new Promise<{ status: number | undefined; location: string | undefined }>(
+        (resolve, reject) => {
+          const options = { method: 'POST', rejectUnauthorized: false, agent: false } as const
+          const request = https.request(`${url}/v2/app/blobs/uploads/`, options, response => {
+            response.resume()
+            resolve({ status: response.statusCode, location: response.headers.location })
+          })
+          request.on('error', reject).end()
+        }
+      )
+      expect(answer.status).toBe(202)
+      expect(answer.location?.startsWith(`${url}/v2/app/blobs/uploads/`)).toBe(true)
+    }
+  )
+})
