@@ -4,24 +4,15 @@ import { directoryDag, shardingThreshold } from '../../src/ipfs/dag/directory.ts
 import { BlockSet, type Child } from '../../src/ipfs/dag/node.ts'
 import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import { dagBuilderContract } from '../contract/dag-builder.ts'
+import { namesForBlockOf } from './folder-of-size.ts'
 
 describe('DagBuilder', () => dagBuilderContract(() => new UnixfsDagBuilder()))
 
 describe('directoryDag', () => {
   const cid = CID.parse('bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku')
 
-  /** A directory of empty files whose plain block has exactly this many bytes. */
-  function folderOf(bytes: number): Map<string, Child> {
-    // 4 bytes of UnixFS data; each link: 2 + 36 for the CID, 2 for Tsize 0, 2 + name, and 2 around it.
-    const entries = new Map<string, Child>()
-    let left = bytes - 4
-    for (let index = 0; left > 0; index++) {
-      const length = left >= 124 ? 20 : left - 44
-      entries.set(`${index}-`.padEnd(length, 'n'), { cid, dagSize: 0 })
-      left -= 44 + length
-    }
-    return entries
-  }
+  const folderOf = (bytes: number): Map<string, Child> =>
+    new Map(namesForBlockOf(bytes).map(name => [name, { cid, dagSize: 0 }]))
 
   it('shards above 256 KiB of block, not at it', async () => {
     const atThreshold = new BlockSet()
