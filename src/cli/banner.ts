@@ -23,7 +23,8 @@ export function openBanner(out: NodeJS.WriteStream, log: Log, config: Config): B
       out.write(`${paint(out, 'bold', `Pinnace ${version}`)}\n`)
       for (const address of addresses) fact('Registry', address)
       fact('Data', dataFolder)
-      fact('Push', `docker tag IMAGE ${pushHost(addresses)}/IMAGE && docker push ${pushHost(addresses)}/IMAGE`)
+      const host = pushHost(addresses)
+      if (host !== undefined) fact('Push', `docker tag IMAGE ${host}/IMAGE && docker push ${host}/IMAGE`)
       if (out.isTTY) fact('Stop', 'Ctrl-C')
     },
     reachable({ peerId, multiaddrs }) {
@@ -51,11 +52,11 @@ function loggedBanner(log: Log): Banner {
 
 /**
  * The name to push to. Docker speaks plain HTTP to `localhost` and loopback addresses without being told, so that is
- * what stands here whenever the node listens there.
+ * what stands here whenever the node listens there. None for a unix socket.
  */
-function pushHost(addresses: readonly string[]): string {
-  const hosts = addresses.filter(address => URL.canParse(address)).map(address => new URL(address))
+function pushHost(addresses: readonly string[]): string | undefined {
+  const hosts = addresses.filter(address => address.startsWith('http')).map(address => new URL(address))
   const local = hosts.find(({ hostname }) => /^(127\.|\[::1\]|localhost$|0\.0\.0\.0$|\[::\])/.test(hostname))
   if (local !== undefined) return `localhost:${local.port || (local.protocol === 'https:' ? '443' : '80')}`
-  return hosts[0]?.host ?? 'localhost:5005'
+  return hosts[0]?.host
 }

@@ -42,9 +42,10 @@ export class ControlClient {
         if ('error' in line) throw errorOf(line.error.reason, line.error.errors)
         yield line
       }
+    } catch (error) {
+      if (response.errored === null) throw error
       options?.signal?.throwIfAborted()
-      if (!response.complete)
-        throw new CommandFailure(exitCodes.failure, 'the node broke off its answer; its log says why')
+      throw new CommandFailure(exitCodes.failure, 'the node broke off its answer; its log says why', { cause: error })
     } finally {
       response.destroy()
     }

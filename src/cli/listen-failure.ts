@@ -11,6 +11,7 @@ const reasons: Record<string, string> = {
 
 /** The error of a listener that could not start, as a sentence with address and configuration key; any other error as it is. */
 export function explainListen(error: unknown, config: Config): unknown {
+  if (error instanceof Error && error.name === 'IpfsSettingError') return explainIpfs(error)
   const code = property(error, 'code')
   const syscall = property(error, 'syscall')
   if (typeof code !== 'string' || !['listen', 'bind', 'getaddrinfo'].includes(String(syscall))) return error
@@ -22,6 +23,15 @@ export function explainListen(error: unknown, config: Config): unknown {
   return new CommandFailure(exitCodes.failure, `cannot listen on ${where}: ${reason} with ${key} or ${variable}`, {
     cause: error
   })
+}
+
+/** libp2p's own words hold stacks and advice for programmers; what it could not do is in them. */
+function explainIpfs(error: Error): Error {
+  const [, code = '', where = ''] = /\blisten (E[A-Z]+): [^\n]*? (\S+:\d+)\n/.exec(error.message) ?? []
+  const reason = reasons[code]
+  if (reason === undefined) return error
+  const message = `IPFS cannot listen on ${where}: ${reason} with ipfs.listen or REGISTRY_IPFS_LISTEN`
+  return new CommandFailure(exitCodes.failure, message, { cause: error })
 }
 
 function property(error: unknown, name: string): unknown {

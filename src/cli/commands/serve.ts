@@ -5,6 +5,7 @@ import type { ServedNode } from '../../node/serve.ts'
 import { type Banner, openBanner } from '../banner.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
 import { CommandFailure } from '../explain.ts'
+import { Interrupted } from '../interrupt.ts'
 import { explainListen } from '../listen-failure.ts'
 import { createLog } from '../log.ts'
 import type { Register } from '../program.ts'
@@ -38,18 +39,24 @@ async function serve(shell: Shell, file: string | undefined): Promise<ExitCode> 
     throw new CommandFailure(exitCodes.usage, `two configuration files: ${file} and --config ${shell.config}; give one`)
   }
   const { config, warnings } = await readSettings(shell, file)
-  const { out } = shell.terminal
+  const { out, err } = shell.terminal
+  outliveReaders(out, err)
   const log = createLog(config.log, out)
   endOnUncaught(log)
   for (const warning of warnings) log.warn(warning)
   const version = await readVersion()
   const { serveNode } = await import('../../node.ts')
-  const node: ServedNode = await serveNode(config, { log, signal: shell.signal, version }).catch((error: unknown) => {
+  let node: ServedNode
+  try {
+    node = await serveNode(config, { log, signal: shell.signal, version })
+  } catch (error) {
+    // Told to stop before it was up: it has stopped.
+    if (error instanceof Interrupted) return exitCodes.ok
     throw explainListen(error, config)
-  })
+  }
   const banner = openBanner(out, log, config)
   banner.listening(version, node.addresses, resolve(config.storage.filesystem.rootdirectory))
-  const failed = watchIdentity(node, banner)
+  const failed = watchIdentity(node, config, banner)
   try {
     await Promise.race([failed, shell.signal.aborted ? undefined : once(shell.signal, 'abort')])
   } finally {
@@ -59,9 +66,12 @@ async function serve(shell: Shell, file: string | undefined): Promise<ExitCode> 
 }
 
 /** Rejects when libp2p cannot start; settles in no other way. */
-function watchIdentity(node: ServedNode, banner: Banner): Promise<never> {
+function watchIdentity(node: ServedNode, config: Config, banner: Banner): Promise<never> {
   return new Promise((_, reject) => {
-    node.identity().then(identity => banner.reachable(identity), reject)
+    node.identity().then(
+      identity => banner.reachable(identity),
+      error => reject(explainListen(error, config))
+    )
   })
 }
 
@@ -70,6 +80,11 @@ async function stop(node: ServedNode, config: Config, banner: Banner): Promise<v
   await node.drain(config.http.draintimeout)
   await node.close()
   banner.stopped()
+}
+
+/** A reader of the log that goes away takes the log with it, not the node. */
+function outliveReaders(...streams: NodeJS.WriteStream[]): void {
+  for (const stream of streams) stream.removeAllListeners('error').on('error', () => {})
 }
 
 /** Nothing is saved here: what was acknowledged is durable, and an unknown state is best left at once. */

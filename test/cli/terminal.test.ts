@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { run, serve, stop, temporaryFolder } from './command.ts'
+import { pushImage } from './push.ts'
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+/** util-linux's, which gives a program a terminal. */
+const script = '/usr/bin/script'
+
+/** Runs a command on a terminal, typing `answers[n]` when `expected[n]` has been shown. */
+async function onTerminal(
+  args: readonly string[],
+  dialogue: readonly [RegExp, string][]
+): Promise<{ code: number; shown: string }> {
+  const line = `exec ${[process.execPath, main, ...args].map(word => `'${word}'`).join(' ')}`
+  const child = spawn(script, ['-qec', line, '/dev/null'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOME: '/nonexistent',
+      TERM: 'xterm',
+      REGISTRY_HTTP_ADDR: '127.0.0.1:0',
+      REGISTRY_IPFS_LISTEN: '[/ip4/127.0.0.1/tcp/0]'
+    }
+  })
+  let shown = ''
+  const turns = [...dialogue]
+  child.stdout.setEncoding('utf8').on('data', text => {
+    shown += text
+    const [turn] = turns
+    if (turn === undefined || !turn[0].test(shown)) return
+    turns.shift()
+    child.stdin.write(turn[1])
+  })
+  const [code] = (await once(child, 'close')) as [number]
+  return { code, shown }
+}
+
+describe.skipIf(!existsSync(script))('on a terminal (needs script of util-linux)', () => {
+  it('rm asks, and no is no', async () => {
+    const data = await temporaryFolder()
+    const node = await serve(data)
+    await pushImage(node.url, 'app', 'v1')
+    const refused = await onTerminal(['rm', 'app:v1', '--data', data], [[/Remove app:v1\? \[y\/N\] /, 'n\r']])
+    expect(refused.code).toBe(1)
+    expect((await run(['inspect', 'app:v1', '--data', data])).code).toBe(0)
+    const agreed = await onTerminal(['rm', 'app:v1', '--data', data], [[/Remove app:v1\? \[y\/N\] /, 'y\r']])
+    expect(agreed.code).toBe(0)
+    expect((await run(['inspect', 'app:v1', '--data', data])).code).toBe(3)
+    expect(await stop(node)).toBe(0)
+  })
+
+  it('serve says what to do next, and Ctrl-C ends it in order', async () => {
+    const data = await temporaryFolder()
+    const { code, shown } = await onTerminal(['serve', '--data', data], [[/Multiaddr/, '\u0003']])
+    expect(code).toBe(0)
+    for (const said of ['Registry', 'Push', 'Peer ID', 'Ctrl-C', 'Stopping', 'Stopped']) expect(shown).toContain(said)
+  })
+})
