@@ -12,6 +12,12 @@ interface Group {
  */
 export class FolderSync {
   readonly #groups = new Map<string, Group>()
+  readonly #syncFolder: (folder: string) => Promise<void>
+
+  /** @param sync - how one folder is synced; default: by the operating system */
+  constructor(sync: (folder: string) => Promise<void> = syncFolder) {
+    this.#syncFolder = sync
+  }
 
   /** Covers every change of the folder's entries that completed before the call. */
   sync(folder: string): Promise<void> {
@@ -23,7 +29,7 @@ export class FolderSync {
   }
 
   #start(folder: string): Promise<void> {
-    const group: Group = { running: syncFolder(folder) }
+    const group: Group = { running: this.#syncFolder(folder) }
     this.#groups.set(folder, group)
     const end = (): void => {
       if (group.next === undefined) this.#groups.delete(folder)
