@@ -85,17 +85,23 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
   addOpsRoutes(app, components)
   const state: NodeState = { stopping: false }
 
-  const handle = (request: IncomingMessage, response: ServerResponse, expectsContinue = false): void => {
-    const connection = connections.of(request.socket)
+  const begin = (
+    connection: Connection,
+    request: IncomingMessage,
+    response: ServerResponse,
+    expectsContinue: boolean
+  ) => {
     const id = requestId(request.headers['x-request-id'])
     const exchange = new Exchange(request, response, { id, headers, expectsContinue, state })
+    // Read now: a socket that was cut no longer knows it.
+    const remote = init.accessLog === true ? request.socket.remoteAddress : undefined
     connection.current = exchange
     components.metrics?.started()
     response.once('close', () => {
       exchange.close()
-      if (connection.current === exchange) connection.current = undefined
       components.metrics?.finished(sampleOf(exchange))
-      if (init.accessLog === true) logAccess(components.log, exchange)
+      if (init.accessLog === true) logAccess(components.log, exchange, remote)
+      connection.next()
     })
     const refusal = refusalOf(connection, request)
     if (refusal !== undefined) {
@@ -103,6 +109,11 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
       replyError(exchange, refusal, components.log)
     } else if (isOciTarget(exchange.path, locations.prefix)) void answerOci(door, exchange)
     else exchange.delegate(() => app.routing(request, response))
+  }
+  const handle: App['handle'] = (request, response, expectsContinue = false) => {
+    const connection = connections.of(request.socket)
+    if (connection.busy) connection.wait(() => begin(connection, request, response, expectsContinue))
+    else begin(connection, request, response, expectsContinue)
   }
   const stopKeepingAlive = () => {
     state.stopping = true

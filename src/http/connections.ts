@@ -1,26 +1,53 @@
 import type { Socket } from 'node:net'
 import type { Exchange } from './exchange.ts'
 
-/** What is known of one client connection. */
-export interface Connection {
+/** Requests that may wait behind the one being answered. No known client pipelines; the bound is memory's. */
+const maxPipelined = 32
+
+/** One client connection. Requests that arrive on it while one is answered wait their turn, unread. */
+export class Connection {
   /** The request being answered. */
   current: Exchange | undefined
-  /** Accepted beyond the limit: its first request is answered 429. */
-  surplus: boolean
+  /** Accepted beyond the limit: its requests are answered 429. */
+  readonly surplus: boolean
   /** Answered on the raw socket already; nothing more is said. */
-  condemned: boolean
+  condemned = false
+  readonly #socket: Socket
+  readonly #waiting: (() => void)[] = []
+
+  constructor(socket: Socket, surplus: boolean) {
+    this.#socket = socket
+    this.surplus = surplus
+  }
+
+  /** Whether somebody still waits for an answer. */
+  get busy(): boolean {
+    return this.current !== undefined || this.#waiting.length > 0
+  }
+
+  /** Begins an exchange when those before it have closed. */
+  wait(begin: () => void): void {
+    if (this.#waiting.length < maxPipelined) this.#waiting.push(begin)
+    else this.#socket.destroy()
+  }
+
+  /** The current exchange closed. */
+  next(): void {
+    this.current = undefined
+    if (!this.#socket.destroyed) this.#waiting.shift()?.()
+  }
 }
 
 /** Every open connection of all listeners of a node, so that they can be counted and ended. */
 export class Connections {
+  readonly limit: number
   /** Accepted sockets, before and under TLS. */
   readonly #sockets = new Set<Socket>()
   /** By the socket that requests arrive on. */
   readonly #connections = new Map<Socket, Connection>()
-  readonly #limit: number
 
   constructor(limit: number) {
-    this.#limit = limit
+    this.limit = limit
   }
 
   get count(): number {
@@ -37,7 +64,7 @@ export class Connections {
   of(socket: Socket): Connection {
     const known = this.#connections.get(socket)
     if (known !== undefined) return known
-    const connection: Connection = { current: undefined, surplus: this.#sockets.size > this.#limit, condemned: false }
+    const connection = new Connection(socket, this.#sockets.size > this.limit)
     this.#connections.set(socket, connection)
     socket.once('close', () => this.#connections.delete(socket))
     return connection
@@ -45,7 +72,7 @@ export class Connections {
 
   /** Ends connections that nothing is being answered on. */
   destroyIdle(): void {
-    for (const [socket, { current }] of this.#connections) if (current === undefined) socket.destroy()
+    for (const [socket, connection] of this.#connections) if (!connection.busy) socket.destroy()
   }
 
   destroyAll(): void {

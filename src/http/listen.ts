@@ -69,6 +69,8 @@ function createListener(app: App, init: ListenInit): Server {
     init.tls === undefined
       ? createServer(options, onRequest)
       : createTlsServer({ ...options, ...init.tls, handshakeTimeout: headersTimeout }, onRequest)
+  // Beyond the limit there is a 429; beyond twice the limit not even that.
+  server.maxConnections = 2 * app.connections.limit
   // A client that sent its request and closed its half still gets the answer.
   Object.assign(server, { httpAllowHalfOpen: true })
   server.on('checkContinue', (request, response) => app.handle(request, response, true))

@@ -60,6 +60,7 @@ export function isOciTarget(url: string, prefix: string): boolean {
 export async function answerOci(door: Door, exchange: Exchange): Promise<void> {
   try {
     const { request } = exchange
+    exchange.route = 'invalid'
     if ((request.url ?? '').length > maxTarget) throw new RegistryError('URI_TOO_LONG')
     const tail = exchange.path.slice(door.locations.prefix.length + '/v2'.length)
     const target = parseTarget(request.method ?? '', tail)

@@ -42,10 +42,11 @@ export function answerErrors(app: FastifyInstance, log: Log): void {
 }
 
 function answer(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): void {
-  const { status, headers, body } = errorResponse(error, request.id)
+  const requestId = String(reply.raw.getHeader('X-Request-Id') ?? request.id)
+  const { status, headers, body } = errorResponse(error, requestId)
   // A probe that fails is its own news; the check behind it was logged by whoever made it.
   if (status >= 500 && request.url !== '/readyz')
-    log.error({ requestId: request.id, method: request.method, err: error }, 'request failed')
+    log.error({ requestId, method: request.method, err: error }, 'request failed')
   for (let at = 0; at + 1 < headers.length; at += 2) reply.header(headers[at] ?? '', headers[at + 1])
   reply.code(status).send(body)
 }

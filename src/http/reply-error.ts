@@ -50,7 +50,7 @@ function entryOf(error: RegistryError): OciErrorEntry {
 export function replyError(exchange: Exchange, error: unknown, log: Log): void {
   const { id, response, request } = exchange
   const about = { requestId: id, method: request.method, path: exchange.path, err: error }
-  if (error instanceof ClientGone || exchange.closed) {
+  if (error instanceof ClientGone || exchange.closed || (request.destroyed && !request.complete)) {
     log.debug(about, 'client hung up')
     response.destroy()
     return

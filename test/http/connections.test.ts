@@ -82,6 +82,35 @@ describe('requests of other forms', () => {
     expect(statuses(await wire.closed)).toEqual(expected)
   })
 
+  it('requests behind a slow one wait unread, and too many of them end the connection', async () => {
+    const { connect, registry } = await serve()
+    const gate = Promise.withResolvers<void>()
+    registry.gate = gate.promise
+    registry.addManifest('app', Buffer.from('m'), { tags: ['v1'] })
+    const digest = registry.addBlob('app', Buffer.from('bbbbbbbbbb'))
+    const slow = 'GET /v2/app/manifests/v1 HTTP/1.1\r\nHost: x\r\n\r\n'
+    const behind = `GET /v2/app/blobs/${digest} HTTP/1.1\r\nHost: x\r\n\r\n`
+    const patient = await connect()
+    patient.socket.write(slow + behind.repeat(5))
+    const greedy = await connect()
+    greedy.socket.write(slow + behind.repeat(50))
+    expect(await greedy.closed).toBe('')
+    expect(registry.open).toBe(0)
+    gate.resolve()
+    await patient.until(/(?:HTTP\/1\.1 200.*){6}b{10}$/s)
+    expect(registry.open).toBe(0)
+  })
+
+  it('garbage behind a request cuts the connection without mixing into its answer', async () => {
+    const { connect, registry } = await serve()
+    const gate = Promise.withResolvers<void>()
+    registry.gate = gate.promise
+    const wire = await connect()
+    wire.socket.write('GET /v2/app/manifests/v1 HTTP/1.1\r\nHost: x\r\n\r\nGARBAGE\r\n\r\n')
+    expect(statuses(await wire.closed)).toEqual([400])
+    gate.resolve()
+  })
+
   it('a client that closed its half still gets its answer', async () => {
     const { connect } = await serve()
     const wire = await connect()
@@ -101,6 +130,12 @@ describe('requests of other forms', () => {
 })
 
 describe('timeouts', () => {
+  it('a connection that says nothing is closed', async () => {
+    const { connect } = await serve({ listenInit: { headersTimeoutMs: 60 } })
+    const wire = await connect()
+    expect(statuses(await wire.closed)).toEqual([408])
+  })
+
   it('headers that do not come are 408', async () => {
     const { connect } = await serve({ listenInit: { headersTimeoutMs: 60 } })
     const wire = await connect()
