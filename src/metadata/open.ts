@@ -1,7 +1,8 @@
-import { mkdir, stat, statfs } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Level as LevelDb } from 'level'
-import { LogRotation, logsIn, syncFolder } from './log-rotation.ts'
+import { createLevelFolder } from './create-folder.ts'
+import { LogRotation, logsIn } from './log-rotation.ts'
 import { LevelMetadata, type LevelMetadataInit } from './store.ts'
 
 /**
@@ -36,8 +37,7 @@ export interface OpenMetadataInit extends LevelMetadataInit {
  */
 export async function openMetadata(folder: string, init: OpenMetadataInit = {}): Promise<LevelMetadata> {
   const { blockCacheBytes = 8 * 1024 * 1024, ...rest } = init
-  await mkdir(folder, { recursive: true })
-  await syncFolder(dirname(folder))
+  await createLevelFolder(folder)
   const level = new LevelDb<string, string>(folder, {
     createIfMissing: true,
     cacheSize: blockCacheBytes,

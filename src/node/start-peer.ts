@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { type Ipfs, startIpfs } from '../ipfs/ipfs.ts'
+import { createLevelFolder } from '../metadata/create-folder.ts'
 import type { Identity, OpenNode } from '../node.ts'
 import type { BlockHome, Log } from '../registry/ports.ts'
 
@@ -28,6 +29,7 @@ export function startPeer(node: OpenNode, config: Config, log: Log): StartingPee
 }
 
 async function start(node: OpenNode, config: Config, log: Log): Promise<Ipfs> {
+  await createLevelFolder(join(ipfsFolder(node.folder), 'datastore'))
   const { listen, announce, peers, key } = config.ipfs
   const components = {
     source: node.blocks,

@@ -25,6 +25,7 @@ const requirements = {
   dockerd: { install: apt('docker.io'), root: true },
   helm: { install: built('helm') },
   htpasswd: { install: apt('apache2-utils') },
+  ip: { install: apt('iproute2'), root: true },
   ipfs: { install: built('kubo') },
   olareg: { install: built('olareg') },
   openssl: { install: apt('openssl') },
@@ -33,6 +34,7 @@ const requirements = {
   regctl: { install: built('regctl') },
   registry: { install: built('distribution') },
   skopeo: { install: apt('skopeo') },
+  strace: { install: apt('strace') },
   tar: { install: apt('tar') },
   umount: { install: apt('mount') }
 } satisfies Record<string, Requirement>
