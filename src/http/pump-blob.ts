@@ -41,17 +41,31 @@ export async function pumpBlob(
   }
 }
 
+/**
+ * Bytes handed to TLS at once. Unlike a plain socket, one under TLS shows no progress inside a write, so that a large write
+ * to a slow client would look stalled.
+ */
+const tlsSlice = 256 * 1024
+
 /** The response as something to write to and wait for. */
 class Client {
   readonly #response: ServerResponse
+  readonly #slice: number
   #reject: ((error: Error) => void) | undefined
 
   constructor(response: ServerResponse) {
     this.#response = response
+    const { socket } = response
+    this.#slice = socket !== null && 'encrypted' in socket ? tlsSlice : Number.POSITIVE_INFINITY
     response.on('close', this.#gone)
   }
 
-  write(chunk: Uint8Array): Promise<void> {
+  async write(chunk: Uint8Array): Promise<void> {
+    if (chunk.byteLength <= this.#slice) return this.#write(chunk)
+    for (let at = 0; at < chunk.byteLength; at += this.#slice) await this.#write(chunk.subarray(at, at + this.#slice))
+  }
+
+  #write(chunk: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#response.closed || this.#response.destroyed) return reject(new ClientGone('client hung up'))
       this.#reject = reject

@@ -1,6 +1,8 @@
 import http from 'node:http'
+import https from 'node:https'
 import { connect as connectTls } from 'node:tls'
 import { describe, expect, it } from 'vitest'
+import { createCertificate, hasOpenssl } from './certificate.ts'
 import { serve } from './serve.ts'
 
 const location = async (served: Awaited<ReturnType<typeof serve>>) =>
@@ -190,6 +192,41 @@ describe('timeouts', () => {
     wire.socket.pause()
     await expect.poll(() => [registry.open, registry.iterating]).toEqual([0, 0])
     expect(log.lines.filter(line => line.level === 'error')).toEqual([])
+  })
+
+  it.runIf(hasOpenssl).each([
+    ['plain', false],
+    ['TLS, which needs: apt-get install openssl', true]
+  ])('a client that reads slowly is no stall, whatever the size of a chunk (%s)', async (_, secure) => {
+    const size = 24 * 1024 * 1024
+    const { registry, port } = await serve({
+      init: { timeouts: { writeStallMs: 250 } },
+      listenInit: secure ? { tls: createCertificate() } : {}
+    })
+    const digest = registry.addBlob('app', Buffer.alloc(size))
+    const request = (secure ? https : http).request({
+      port,
+      path: `/v2/app/blobs/${digest}`,
+      rejectUnauthorized: false,
+      agent: false
+    })
+    const received = await new Promise<number>((resolve, reject) => {
+      let bytes = 0
+      let sincePause = 0
+      request.on('error', reject).on('response', response => {
+        response.on('error', reject).on('end', () => resolve(bytes))
+        response.on('data', (chunk: Buffer) => {
+          bytes += chunk.length
+          sincePause += chunk.length
+          if (sincePause < 512 * 1024) return
+          sincePause = 0
+          response.pause()
+          setTimeout(() => response.resume(), 25)
+        })
+      })
+      request.end()
+    })
+    expect(received).toBe(size)
   })
 
   it('a client that hangs up mid-blob ends the reading, quietly', async () => {

@@ -1,14 +1,11 @@
-import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import https from 'node:https'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openAccess } from '../../src/access/authorize.ts'
 import { createApp } from '../../src/http/app.ts'
 import { createDebugApp } from '../../src/http/debug-app.ts'
 import { listen } from '../../src/http/listen.ts'
 import { createHttpMetrics } from '../../src/http/metrics.ts'
+import { createCertificate, hasOpenssl } from './certificate.ts'
 import { MemoryRegistry } from './memory-registry.ts'
 import { ask, memoryLog, serve } from './serve.ts'
 
@@ -117,22 +114,11 @@ describe('listening', () => {
     await expect(ask(free.port, '/v2/')).rejects.toThrow(/ECONNREFUSED/)
   })
 
-  const openssl = spawnSync('openssl', ['version']).status === 0 || process.env.PINNACE_REQUIRE_INTEROP === '1'
-
-  it.runIf(openssl)(
+  it.runIf(hasOpenssl)(
     '(needs: apt-get install openssl) speaks TLS with a certificate, absolute locations included',
     async () => {
-      const folder = mkdtempSync(join(tmpdir(), 'pinnace-tls-'))
-      onTestFinished(() => rmSync(folder, { recursive: true }))
-      const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-      const subject = ['-subj', '/CN=localhost', '-days', '1']
-      execFileSync(
-        'openssl',
-        ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, ...subject],
-        { stdio: 'ignore' }
-      )
       const app = createApp(components(), { relativeUrls: false })
-      const tls = { key: readFileSync(key), cert: readFileSync(cert) }
+      const tls = createCertificate()
       const listening = await listen(app, [{ host: '127.0.0.1', port: 0 }], { tls })
       onTestFinished(async () => void (await listening.drain(0)))
       const [url = ''] = listening.urls
