@@ -8,7 +8,6 @@ import { CommandFailure } from './explain.ts'
 import { localOperations } from './local-operations.ts'
 import { createLog } from './log.ts'
 import type { Operations } from './operations.ts'
-import { readPeerId } from './peer-id.ts'
 import { remoteOperations } from './remote-operations.ts'
 import { readSettings } from './settings.ts'
 import type { Shell } from './shell.ts'
@@ -51,12 +50,7 @@ async function open(config: Config, shell: Shell): Promise<Operations | DataFold
   const { openNode } = await import('../node.ts')
   const log = createLog({ ...config.log, formatter: 'text', level: 'warn' }, shell.terminal.err)
   try {
-    const node = await openNode(config, { log, command: shell.command })
-    return localOperations({
-      registry: node.registry,
-      identity: async () => ({ peerId: await readPeerId(node.folder, config, log), multiaddrs: [] }),
-      close: () => node.close()
-    })
+    return localOperations(await openNode(config, { log, command: shell.command }))
   } catch (error) {
     if (error instanceof DataFolderLocked) return error
     throw error
