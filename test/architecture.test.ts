@@ -1,0 +1,198 @@
+/** Holds the direction of imports and the form of the source that the architecture document promises. */
+import { readdir, readFile } from 'node:fs/promises'
+import { basename, dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { beforeAll, describe, expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../src', import.meta.url))
+
+/**
+ * Every layer with what it may import: `main → cli → node → {adapters} → registry, access → oci → errors`. An adapter
+ * knows the use cases and what is below them, never another adapter.
+ */
+const core = ['registry', 'access', 'oci', 'errors']
+const adapters = ['http', 'ipfs', 'storage', 'metadata', 'queue', 'sources', 'federation', 'pins'] as const
+const layers: Readonly<Record<string, readonly string[]>> = {
+  main: ['cli'],
+  cli: ['node', 'config', 'data-folder', ...adapters, ...core],
+  node: ['config', 'data-folder', ...adapters, ...core],
+  config: ['errors'],
+  'data-folder': [],
+  ...Object.fromEntries(adapters.map(name => [name, core])),
+  registry: ['access', 'oci', 'errors'],
+  access: ['oci', 'errors'],
+  oci: ['errors'],
+  errors: []
+}
+
+/** Files at the top of `src/` that belong to a layer of another name. */
+const ofLayer: Readonly<Record<string, string>> = {
+  'data-folder-lock.ts': 'data-folder',
+  'process-identity.ts': 'data-folder'
+}
+
+/** What can reach a disk, a network or another process. */
+const inputAndOutput = /^node:(?:fs|net|http|https|http2|tls|dgram|dns|child_process|worker_threads|cluster)(?:\/|$)/
+
+/** Packages that one layer alone may know, so that the rest does not depend on them. */
+const owners: readonly (readonly [RegExp, readonly string[]])[] = [
+  [/^(?:helia|libp2p|@helia\/.+|@libp2p\/.+|@chainsafe\/.+|blockstore-.+|datastore-.+)$/, ['ipfs']],
+  [/^(?:level|classic-level|abstract-level)$/, ['metadata']],
+  [/^(?:fastify|@fastify\/.+|prom-client)$/, ['http']],
+  [/^(?:commander|cli-progress|pino.*)$/, ['cli']],
+  [/^(?:yaml|ajv.*|fastest-levenshtein)$/, ['config']],
+  [/^@sinclair\/typebox(?:\/.+)?$/, ['config', 'http']]
+]
+
+interface Source {
+  /** From `src/`, with slashes. */
+  path: string
+  text: string
+  imports: string[]
+}
+
+/** `import … from`, `export … from`, `import '…'`, `import('…')`, and the files that threads are started from. */
+function importsOf(text: string): string[] {
+  const code = withoutComments(text)
+  const forms = [
+    /\b(?:import|export)\b[^'"`;()]*?\bfrom\s*['"]([^'"]+)['"]/g,
+    /\bimport\s*['"]([^'"]+)['"]/g,
+    /\bimport\s*\(\s*['"`]([^'"`]+)['"`]/g,
+    /\brequire\s*\(\s*['"`]([^'"`]+)['"`]/g,
+    /\bnew URL\(\s*['"`](\.[^'"`]+\.[jt]s)['"`]\s*,\s*import\.meta\.url/g
+  ]
+  return forms.flatMap(form => [...code.matchAll(form)].map(match => match[1] ?? ''))
+}
+
+/** Documentation and comments that have lines of their own. */
+function withoutComments(text: string): string {
+  return text
+    .replace(/^\s*\/\*[\s\S]*?\*\//gm, '')
+    .replace(/^\s*\/\/.*$/gm, '')
+    .replace(/\n{2,}/g, '\n')
+}
+
+function layerOf(path: string): string {
+  const first = path.split('/')[0] ?? ''
+  return ofLayer[first] ?? first.replace(/\.ts$/, '')
+}
+
+/** Why this import is against the direction; `undefined` when it is not. */
+function offence(from: string, specifier: string): string | undefined {
+  const layer = layerOf(from)
+  const allowed = layers[layer]
+  if (allowed === undefined) return `${from}: the layer "${layer}" is in no table`
+  if (!specifier.startsWith('.')) return foreignOffence(from, layer, specifier)
+  const target = relative('.', join(dirname(from), specifier))
+  if (target.startsWith('..'))
+    return target === '../package.json' ? undefined : `${from} imports ${target}, outside src`
+  const to = layerOf(target)
+  if (to === layer || allowed.includes(to)) return undefined
+  return `${from} imports ${target}: ${layer} may not know ${to}`
+}
+
+function foreignOffence(from: string, layer: string, specifier: string): string | undefined {
+  const pure = layer === 'oci' || layer === 'errors' || layer === 'access' || layer === 'registry'
+  if (pure && inputAndOutput.test(specifier)) return `${from} imports ${specifier}: ${layer} does no I/O of its own`
+  const owner = owners.find(([pattern]) => pattern.test(specifier))
+  if (owner === undefined || owner[1].includes(layer)) return undefined
+  return `${from} imports ${specifier}, which only ${owner[1].join(', ')} may know`
+}
+
+describe('the source', () => {
+  let sources: Source[] = []
+  beforeAll(async () => {
+    const paths = (await readdir(root, { recursive: true })).filter(path => path.endsWith('.ts'))
+    sources = await Promise.all(
+      paths.map(async path => {
+        const text = await readFile(join(root, path), 'utf8')
+        return { path: path.replaceAll('\\', '/'), text, imports: importsOf(text) }
+      })
+    )
+  })
+
+  it('is read as it is: known imports are found', () => {
+    expect(sources.length).toBeGreaterThan(150)
+    expect(sources.flatMap(source => source.imports).length).toBeGreaterThan(500)
+    const importsIn = (path: string) => sources.find(source => source.path === path)?.imports
+    expect(importsIn('node.ts')).toEqual(expect.arrayContaining(['./storage/open-storage.ts', './node/serve.ts']))
+    expect(importsIn('main.ts')).toEqual(expect.arrayContaining([expect.stringMatching(/^\.\/cli\//)]))
+    expect(importsIn('storage/hash-pool.ts')).toContain('./hash-thread.ts')
+  })
+
+  it.each([
+    ['oci/digest.ts', '../registry/ports.ts'],
+    ['oci/digest.ts', 'node:fs/promises'],
+    ['errors.ts', './oci/digest.ts'],
+    ['access/authorize.ts', '../registry/ports.ts'],
+    ['registry/index.ts', '../http/app.ts'],
+    ['registry/index.ts', '../metadata/open.ts'],
+    ['registry/index.ts', '../config.ts'],
+    ['registry/index.ts', 'node:http'],
+    ['storage/open-storage.ts', '../metadata/open.ts'],
+    ['ipfs/ipfs.ts', '../http/app.ts'],
+    ['http/app.ts', '../ipfs/ipfs.ts'],
+    ['http/app.ts', '../config.ts'],
+    ['http/app.ts', '../data-folder.ts'],
+    ['http/endpoints/get-blob.ts', '../../node.ts'],
+    ['node/serve.ts', '../cli/run.ts'],
+    ['config/load.ts', '../node.ts'],
+    ['main.ts', './node.ts'],
+    ['registry/index.ts', 'helia'],
+    ['storage/open-storage.ts', 'level'],
+    ['surprise/new.ts', '../errors.ts'],
+    ['main.ts', '../test/http/serve.ts']
+  ])('%s importing %s would be found out', (from, specifier) => {
+    expect(offence(from, specifier)).toBeTypeOf('string')
+  })
+
+  it('imports only in the one direction', () => {
+    const offences = sources.flatMap(({ path, imports }) =>
+      imports.flatMap(specifier => offence(path, specifier) ?? [])
+    )
+    expect(offences).toEqual([])
+  })
+
+  it('has files of one subject: at most 250 lines, documentation not counted', () => {
+    const long = sources
+      .map(({ path, text }) => ({ path, lines: withoutComments(text).trim().split('\n').length }))
+      .filter(({ lines }) => lines > 250)
+    expect(long).toEqual([])
+  })
+
+  it('has no drawer for everything and no name that says nothing', () => {
+    const empty = /^(?:utils?|helpers?|common|misc|shared|impl|managers?)$/i
+    const paths = sources.filter(({ path }) =>
+      path
+        .split('/')
+        .some(part => empty.test(part.replace(/\.ts$/, '')) || /-(?:impl|manager|utils?|helpers?)\.ts$/.test(part))
+    )
+    expect(paths.map(({ path }) => path)).toEqual([])
+    const classes = sources.flatMap(({ path, text }) =>
+      [...text.matchAll(/\b(?:class|interface|type)\s+(\w*(?:Impl|Manager|Helper|Utils?))\b/g)].map(
+        match => `${path}: ${match[1]}`
+      )
+    )
+    expect(classes).toEqual([])
+  })
+
+  it('gives nothing up: no any, no doubled assertion, no silenced checker, no note to do it later', () => {
+    const given = /(?::\s*|\bas\s+|<)any\b(?!\s+[a-z])|\bas unknown as\b/
+    const later = /\b(?:TODO|FIXME|XXX|HACK)\b/
+    const found = sources.flatMap(({ path, text }) =>
+      text.split('\n').flatMap((line, at) => {
+        const code = /^\s*(?:\*|\/\/|\/\*)/.test(line) ? '' : line
+        return given.test(code) || later.test(line) || /@ts-(?:ignore|nocheck|expect-error)/.test(line)
+          ? [`${path}:${at + 1} ${line.trim()}`]
+          : []
+      })
+    )
+    expect(found).toEqual([])
+  })
+
+  it('names every file by its words, and the entry alone is main', () => {
+    const odd = sources.filter(({ path }) => !/^[a-z0-9]+(?:-[a-z0-9]+)*\.ts$/.test(basename(path)))
+    expect(odd.map(({ path }) => path)).toEqual([])
+    expect(sources.filter(({ imports }) => imports.some(specifier => /\/main\.ts$/.test(specifier)))).toEqual([])
+  })
+})
