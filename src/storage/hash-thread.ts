@@ -21,7 +21,8 @@ export class HashThread {
 
   constructor(entry: URL, ring: SharedArrayBuffer) {
     const workerData: HashWorkerData = { ring }
-    this.#worker = new Worker(entry, { workerData, name: 'pinnace-hash' })
+    // Options of the main thread, such as --input-type, may not suit the worker's file.
+    this.#worker = new Worker(entry, { workerData, name: 'pinnace-hash', execArgv: [] })
     this.#worker.unref()
     this.#worker.on('message', (reply: HashReply) => this.#receive(reply))
     this.#worker.on('error', cause => this.#die(new Error('hash worker crashed', { cause })))

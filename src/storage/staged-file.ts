@@ -11,6 +11,9 @@ export const writeBackSize = 32 << 20
 /** What a finished append leaves to the background; less is not worth a sync of its own. */
 const remainderSize = 1 << 20
 
+/** The open file, as far as it is used here. */
+export type StagedHandle = Pick<FileHandle, 'writev' | 'datasync' | 'stat' | 'close'>
+
 interface QueuedWrite {
   bytes: Uint8Array
   done(): void
@@ -22,7 +25,7 @@ interface QueuedWrite {
  */
 export class StagedFile {
   readonly id: string
-  readonly handle: FileHandle
+  readonly handle: StagedHandle
   /** `undefined` when the bytes on disk were not all hashed by this process. */
   hash: StagedHash | undefined
   /** The file's name is known to survive a power cut. */
@@ -38,7 +41,7 @@ export class StagedFile {
   #syncing: Promise<void> | undefined
   #damage: { error: unknown } | undefined
 
-  constructor(id: string, handle: FileHandle, hash: StagedHash | undefined) {
+  constructor(id: string, handle: StagedHandle, hash: StagedHash | undefined) {
     this.id = id
     this.handle = handle
     this.hash = hash
@@ -49,8 +52,13 @@ export class StagedFile {
     return this.#damage !== undefined
   }
 
-  /** Starts an append at the end of the file; forgets the failure of the one before. */
+  /**
+   * Starts an append at the end of the file; forgets the failed write of the one before.
+   *
+   * @throws what an earlier sync threw: nothing that follows could be acknowledged
+   */
   begin(size: number): void {
+    if (this.#damage !== undefined) throw storageError(this.#damage.error)
     this.#position = size
     this.#failure = undefined
   }

@@ -55,8 +55,16 @@ export class StagedHash {
   /** `undefined` when the running hash is lost. */
   async content(options?: AbortOptions): Promise<StagedContent | undefined> {
     if (this.#small !== undefined) return this.#small.content()
-    if (this.#stream?.alive !== true) return undefined
-    return this.#stream.content(options)
+    const stream = this.#stream
+    if (stream?.alive !== true) return undefined
+    try {
+      return await stream.content(options)
+    } catch (error) {
+      options?.signal?.throwIfAborted()
+      // The worker died while it was asked.
+      if (!stream.alive) return undefined
+      throw error
+    }
   }
 
   drop(): void {

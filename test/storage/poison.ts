@@ -1,0 +1,1 @@
+export const poison = Buffer.from('crash at this slot')
