@@ -28,6 +28,7 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
   readonly #exchange: Exchange
   readonly #init: ReadBodyInit
   readonly #chunks: Uint8Array[] = []
+  #lent: Uint8Array | undefined
   #held = 0
   #started = false
   #ended = false
@@ -46,8 +47,10 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
 
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
     if (!this.#started) this.#start()
+    this.#release()
     const chunk = this.#chunks.shift()
     if (chunk !== undefined) {
+      this.#lent = chunk
       this.#held -= chunk.byteLength
       const { request } = this.#exchange
       if (this.#held < lowWater && request.isPaused() && !this.#ended) request.resume()
@@ -67,6 +70,16 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     this.#ended = true
     this.#chunks.length = 0
     return Promise.resolve({ done: true, value: undefined })
+  }
+
+  /**
+   * Frees the memory of the chunk that was given last. Left to the garbage collector, the bodies' memory makes it mark the
+   * whole heap once every 30 MB: half of the processor time of a large push.
+   */
+  #release(): void {
+    const chunk = this.#lent
+    this.#lent = undefined
+    if (chunk?.buffer instanceof ArrayBuffer && chunk.byteLength === chunk.buffer.byteLength) chunk.buffer.transfer(0)
   }
 
   #start(): void {
@@ -97,6 +110,7 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     const waiter = this.#waiter
     if (waiter !== undefined) {
       this.#waiter = undefined
+      this.#lent = chunk
       waiter.resolve({ done: false, value: chunk })
       return
     }

@@ -62,5 +62,11 @@ export function replyError(exchange: Exchange, error: unknown, log: Log): void {
   }
   const { status, headers, body } = errorResponse(error, id)
   if (status >= 500) log.error(about, 'request failed')
-  exchange.send(status, headers, body)
+  try {
+    exchange.send(status, headers, body)
+  } catch (failure) {
+    // Nothing is above this that could answer.
+    log.error({ ...about, err: failure }, 'error response could not be sent')
+    response.destroy()
+  }
 }
