@@ -59,7 +59,7 @@ export class ByteBodies {
     if (!exchange.hasBody) return undefined
     const promised = range === undefined ? length : range.end - range.start
     return {
-      bytes: new RequestBody(exchange, { stallMs: this.#init.stallMs, stalled: 'BLOB_UPLOAD_STALLED' }),
+      bytes: new RequestBody(exchange, { stallMs: this.#init.stallMs, stalled: 'BLOB_UPLOAD_STALLED', lend: true }),
       ...(range === undefined ? {} : { start: range.start }),
       ...(promised === undefined ? {} : { length: promised })
     }

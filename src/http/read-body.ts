@@ -6,6 +6,8 @@ export interface ReadBodyInit {
   stallMs: number
   /** Thrown then. */
   stalled: Reason
+  /** A chunk is valid until the next is asked for: for bodies that nobody keeps. Default false. */
+  lend?: boolean
 }
 
 /** Bytes held before the socket is paused, and before it is read again. */
@@ -47,10 +49,10 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
 
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
     if (!this.#started) this.#start()
-    this.#release()
+    this.#takeBack()
     const chunk = this.#chunks.shift()
     if (chunk !== undefined) {
-      this.#lent = chunk
+      if (this.#init.lend === true) this.#lent = chunk
       this.#held -= chunk.byteLength
       const { request } = this.#exchange
       if (this.#held < lowWater && request.isPaused() && !this.#ended) request.resume()
@@ -73,10 +75,10 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
   }
 
   /**
-   * Frees the memory of the chunk that was given last. Left to the garbage collector, the bodies' memory makes it mark the
-   * whole heap once every 30 MB: half of the processor time of a large push.
+   * Frees the memory of the chunk that was lent. Left to the garbage collector, it makes that mark the whole heap once for
+   * every 30 MB of body: half of the processor time of a large push.
    */
-  #release(): void {
+  #takeBack(): void {
     const chunk = this.#lent
     this.#lent = undefined
     if (chunk?.buffer instanceof ArrayBuffer && chunk.byteLength === chunk.buffer.byteLength) chunk.buffer.transfer(0)
@@ -110,7 +112,7 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     const waiter = this.#waiter
     if (waiter !== undefined) {
       this.#waiter = undefined
-      this.#lent = chunk
+      if (this.#init.lend === true) this.#lent = chunk
       waiter.resolve({ done: false, value: chunk })
       return
     }

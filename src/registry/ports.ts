@@ -245,6 +245,7 @@ export interface UploadStaging {
   size(id: string): Promise<number | undefined>
   /**
    * Appends a body, hashing as it goes; resolves with the new size. What arrived before a failure or abort stays staged.
+   * A chunk of the body is not looked at after the next was asked for.
    * A Node stream is taken at its own speed and, after a failure, left paused rather than destroyed, so that an answer
    * can still go out over its connection.
    *

@@ -33,6 +33,7 @@ export interface UploadView {
 
 /** A request body for an upload session. */
 export interface UploadBody {
+  /** A chunk is valid until the next is asked for. */
   bytes: AsyncIterable<Uint8Array>
   /** First byte's position by `Content-Range`; a mismatch is BLOB_UPLOAD_OUT_OF_ORDER. */
   start?: number
