@@ -67,7 +67,8 @@ async function pumpIterable(body: AsyncIterable<Uint8Array>, take: TakeChunk, si
         ended = true
         return
       }
-      await take(result.value)
+      const wait = take(result.value)
+      if (wait !== undefined) await wait
       signal.throwIfAborted()
     }
   } finally {

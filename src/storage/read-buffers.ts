@@ -1,4 +1,8 @@
-/** A read this large runs a cached file at the speed of memory; 64 KiB, Node's default, at a third of that. */
+/**
+ * Bytes read at once. Measured, a cached file of 512 MiB over an HTTP socket, 7 interleaved rounds, one client and eight:
+ * 1540 and 2440 MB/s, where `createReadStream` with chunks of 4 MiB gave 970 and 1070, with its default 690 and 1150, for
+ * more than twice the processor time.
+ */
 export const readSize = 4 << 20
 
 /** What a stream reads at once when many others hold the large buffers. */
