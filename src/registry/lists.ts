@@ -10,7 +10,9 @@ export async function listTags(
   repository: string,
   page: PageRequest
 ): Promise<Page<string>> {
-  if (!(await registration.metadata.repositoryExists(repository, page))) {
+  // Only the signal: `after` says where the page starts, not where the repository does.
+  const abortable = page.signal === undefined ? {} : { signal: page.signal }
+  if (!(await registration.metadata.repositoryExists(repository, abortable))) {
     throw new RegistryError('NAME_UNKNOWN', { detail: { name: repository } })
   }
   return cut(
