@@ -101,7 +101,7 @@ export function expectForm(answer: Answer, method: string): void {
   })
   if (method === 'HEAD' || status === 204 || status === 304) expect(body.length).toBe(0)
   if (status < 400) return
-  expect(headers['content-type']).toBe('application/json')
+  expect(headers['content-type']).toMatch(/^application\/json(?:; charset=utf-8)?$/)
   if (method !== 'HEAD') expect(answer.codes.length).toBeGreaterThan(0)
   if (status === 405) expect(headers.allow).toBeTypeOf('string')
   if (status === 429 || status === 503) expect(headers['retry-after']).toMatch(/^\d+$/)
