@@ -108,7 +108,11 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
       exchange.closeConnection()
       replyError(exchange, refusal, components.log)
     } else if (isOciTarget(exchange.path, locations.prefix)) void answerOci(door, exchange)
-    else exchange.delegate(() => app.routing(request, response))
+    else {
+      // Fastify reads bodies without a time limit.
+      if (exchange.hasBody) request.setTimeout(door.init.bodyStallMs, () => request.destroy())
+      exchange.delegate(() => app.routing(request, response))
+    }
   }
   const handle: App['handle'] = (request, response, expectsContinue = false) => {
     const connection = connections.of(request.socket)

@@ -29,8 +29,16 @@ export function answerClientErrors(server: Server, { connections, log }: ClientE
     if (socket === undefined || connection === undefined || connection.condemned) return
     connection.condemned = true
     const code = 'code' in error ? String(error.code) : ''
-    const begun = connection.current?.response.headersSent === true
-    if (!socket.writable || begun || code === 'ECONNRESET' || code === 'EPIPE') return void socket.destroy()
+    const { current } = connection
+    if (current?.answered === true) {
+      current.response.end()
+      endSocket(socket)
+      return
+    }
+    if (!socket.writable || current?.response.headersSent === true || code === 'ECONNRESET' || code === 'EPIPE') {
+      socket.destroy()
+      return
+    }
     const hello = isTlsHello(error)
     if (hello && !told.tls) {
       told.tls = true
@@ -70,7 +78,12 @@ function answerRaw(socket: Socket, error: RegistryError): void {
   ]
   for (let at = 0; at + 1 < headers.length; at += 2) lines.push(`${headers[at]}: ${headers[at + 1]}`)
   lines.push('Docker-Distribution-Api-Version: registry/2.0', '', body)
-  socket.end(lines.join('\r\n'))
+  endSocket(socket, lines.join('\r\n'))
+}
+
+/** Closes after what was written, once the client had time to read it. */
+function endSocket(socket: Socket, last = ''): void {
+  socket.end(last)
   const timer = setTimeout(() => socket.destroy(), lingerMs)
   socket.once('close', () => clearTimeout(timer))
 }

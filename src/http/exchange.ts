@@ -43,6 +43,8 @@ export class Exchange {
   received = 0
   /** Set once the response closed, finished or not. */
   closed = false
+  /** The whole response is written; only the rest of the request is still read away. */
+  answered = false
   readonly #headers: readonly string[]
   #expectsContinue: boolean
   readonly #state: NodeState
@@ -180,7 +182,8 @@ export class Exchange {
     const rest = (this.contentLength ?? Number.POSITIVE_INFINITY) - this.received
     if (this.#expectsContinue || rest > keepRest) this.#closing = true
     this.begin(status, headers)
-    if (body === undefined) this.response.flushHeaders()
+    this.answered = true
+    if (body === undefined || this.request.method === 'HEAD') this.response.flushHeaders()
     else this.response.write(body)
     drainRequest(this.request, whole => {
       if (!whole && !this.#closing) this.response.destroy()

@@ -243,6 +243,27 @@ describe('timeouts', () => {
   })
 })
 
+describe('an answer to a request whose body is malformed', () => {
+  it.each([
+    ['cut short', 'HEAD /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc'],
+    ['cut short', 'GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc'],
+    ['no chunks', 'GET /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n'],
+    ['of no known coding', 'GET /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\nabc']
+  ])('reaches the client (%s)', async (_, bytes) => {
+    const { connect } = await serve()
+    const wire = await connect()
+    wire.socket.end(bytes)
+    expect(statuses(await wire.closed)).toHaveLength(1)
+  })
+
+  it('outside the OCI API is cut when the body stalls', async () => {
+    const { connect } = await serve({ init: { timeouts: { bodyStallMs: 50 } } })
+    const wire = await connect()
+    wire.socket.write('POST /livez HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{')
+    expect(statuses(await wire.closed)).not.toContain(200)
+  })
+})
+
 describe('Expect: 100-continue', () => {
   it('is answered before the body when the upload is unknown', async () => {
     const { connect } = await serve()
