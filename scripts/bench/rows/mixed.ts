@@ -1,0 +1,112 @@
+import { createWriteStream } from 'node:fs'
+import { findTool } from '../../../test/interop/find.ts'
+import { type Kubo, startKubo } from '../../../test/interop/kubo.ts'
+import { Connection } from '../load/connection.ts'
+import type { RequestResult } from '../load/requests.ts'
+import { type Bench, type Row, runRow, type Work } from '../measure.ts'
+import type { PinnaceTarget } from '../targets/pinnace.ts'
+
+const size = 1 << 30
+const connections = 10
+const repository = 'bench/mixed'
+
+/**
+ * What a client that asks for manifests feels while a peer drains a blob by bitswap: ours only, no other registry has such
+ * peers. Once at a rate a busy registry sees, latency counted from when each request was due, and once as fast as the
+ * node answers, where latency is mostly the queue that ten impatient clients make.
+ */
+export async function mixedRows(bench: Bench, ours: PinnaceTarget): Promise<Row[]> {
+  if (findTool('ipfs') === undefined) {
+    bench.progress.begin('mixed: Kubo is not installed (test/interop/tools/build kubo)', 0)
+    return []
+  }
+  const { generator, run, signal } = bench
+  await generator.transfer({ type: 'image', origin: ours.origin, repository, tag: run }, signal)
+  const alone = { ...bench, targets: [ours] }
+  const drained: number[] = []
+  const draining = (name: string, rate: number | undefined): Work => ({
+    name,
+    unit: 'ms',
+    better: 'less',
+    measure: async (_target, round, bounded) => {
+      const { latency, megabytes } = await drainUnderLoad(bench, ours, `${name}/${round}`, rate, bounded)
+      if (round >= 0) drained.push(megabytes)
+      return latency.p99
+    }
+  })
+  const idle = await runRow(alone, {
+    name: 'manifest p99, 100/s on each of 10, nothing else',
+    unit: 'ms',
+    better: 'less',
+    measure: async (_target, _round, bounded) =>
+      (await generator.requests({ type: 'requests', ...load(ours, run, 100), seconds: 3 }, bounded)).p99
+  })
+  const paced = await runRow(alone, draining('manifest p99, 100/s on each of 10, Kubo draining 1 GiB', 100))
+  paced.notes.push(noteOf(drained.splice(0)))
+  const flatOut = await runRow(alone, draining('manifest p99, c=10 flat out, Kubo draining 1 GiB', undefined))
+  flatOut.notes.push(noteOf(drained.splice(0)))
+  return [idle, paced, flatOut]
+}
+
+function noteOf(drained: readonly number[]): string {
+  return `Kubo fetched at ${drained.map(value => value.toFixed(0)).join(', ')} MB/s meanwhile`
+}
+
+function load(ours: PinnaceTarget, tag: string, rate: number | undefined) {
+  const target = `/v2/${repository}/manifests/${tag}`
+  return { origin: ours.origin, target, connections, ...(rate !== undefined && { rate }) }
+}
+
+async function drainUnderLoad(
+  bench: Bench,
+  ours: PinnaceTarget,
+  seed: string,
+  rate: number | undefined,
+  signal: AbortSignal
+): Promise<{ latency: RequestResult; megabytes: number }> {
+  const { generator, run } = bench
+  const blobs = [{ seed: `${run}/${seed}`, size }]
+  const pushed = await generator.transfer(
+    { type: 'push', origin: ours.origin, repository, blobs, form: 'length', connections: 1 },
+    signal
+  )
+  const path = await ipfsPathOf(ours.origin, pushed.digests[0] ?? '')
+  // A Kubo for each round, so that none of the blocks is there already.
+  const kubo = await startKubo({ signal })
+  const done = new AbortController()
+  try {
+    await connect(kubo, ours)
+    const loading = generator.requests(
+      { type: 'requests', ...load(ours, run, rate), seconds: 150 },
+      signal,
+      done.signal
+    )
+    const start = performance.now()
+    await kubo.ipfs(['cat', path], { output: createWriteStream('/dev/null'), timeout: 150_000, signal })
+    const seconds = (performance.now() - start) / 1000
+    done.abort()
+    return { latency: await loading, megabytes: size / 1e6 / seconds }
+  } finally {
+    done.abort()
+    await kubo.close()
+  }
+}
+
+async function connect(kubo: Kubo, ours: PinnaceTarget): Promise<void> {
+  const [address] = (await ours.node.id()).multiaddrs
+  if (address === undefined) throw new Error('this node has no address for peers')
+  await kubo.connect(address)
+}
+
+async function ipfsPathOf(origin: string, digest: string): Promise<string> {
+  const connection = await Connection.open(origin)
+  try {
+    const headers = { Range: 'bytes=0-0' }
+    const response = await connection.request('GET', `/v2/${repository}/blobs/${digest}`, { headers })
+    const path = response.headers.get('x-ipfs-path')
+    if (path === undefined) throw new Error(`no X-Ipfs-Path on ${digest}`)
+    return path
+  } finally {
+    connection.close()
+  }
+}

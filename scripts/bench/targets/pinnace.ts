@@ -1,0 +1,23 @@
+import { join } from 'node:path'
+import { type Pinnace, startPinnace } from '../../../test/interop/node.ts'
+import type { Target, TargetInit } from './target.ts'
+
+export interface PinnaceTarget extends Target {
+  pid: number
+  node: Pinnace
+}
+
+/** This repository's own node, as `serve` runs it, at log level error like the others. */
+export async function startOurs(init: TargetInit): Promise<PinnaceTarget> {
+  const { folder, tls, signal } = init
+  const node = await startPinnace({
+    config: {
+      log: { level: 'error', accesslog: { disabled: true } },
+      storage: { filesystem: { rootdirectory: join(folder, 'data') } },
+      ...(tls && { http: { tls: { certificate: tls.certificate, key: tls.key } } })
+    },
+    dataDir: join(folder, 'data'),
+    signal
+  })
+  return { name: 'pinnace', origin: node.url, pid: node.pid, node, close: () => node.close() }
+}
