@@ -9,10 +9,14 @@ import { type RunOptions, type RunResult, runTool } from './run.ts'
 export interface DockerdOptions {
   /** Registries beyond 127.0.0.0/8 that may speak plain HTTP or TLS of an unknown authority: `host:port`. */
   insecureRegistries?: readonly string[]
+  /** Name of a bridge that is there, for containers that want published ports; default none. */
+  bridge?: string
+  /** Default `vfs`, which works on every file system and copies the whole image for each step of a build. */
+  storageDriver?: 'vfs' | 'overlay2'
   signal?: AbortSignal
 }
 
-/** A Docker engine of its own: private folders, no bridge, no firewall rules. Containers want `--network none` or `host`. */
+/** A Docker engine of its own: private folders, no firewall rules. Without a bridge containers want `--network none` or `host`. */
 export interface Dockerd {
   pid: number
   /** `unix://…`, for `DOCKER_HOST`. */
@@ -70,8 +74,9 @@ export async function startDockerd(options: DockerdOptions = {}): Promise<Docker
 function dockerdArguments(folder: string, host: string, options: DockerdOptions): string[] {
   return [
     ...['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec'), '--pidfile', join(folder, 'pid')],
-    // vfs works on every file system, nested ones too; the rest keeps it off the machine's network.
-    ...['--storage-driver', 'vfs', '--iptables=false', '--ip6tables=false', '--bridge=none', '--host', host],
+    // All but the first keeps it off the machine's network.
+    ...['--storage-driver', options.storageDriver ?? 'vfs', '--iptables=false', '--ip6tables=false'],
+    ...['--bridge', options.bridge ?? 'none', '--host', host],
     ...(options.insecureRegistries ?? []).flatMap(registry => ['--insecure-registry', registry])
   ]
 }
