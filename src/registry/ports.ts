@@ -254,6 +254,13 @@ export interface UploadStaging {
   append(id: string, body: AsyncIterable<Uint8Array>, options?: AppendOptions): Promise<number>
   /** Digest and leaves of all staged bytes, re-read when the running hash is gone (restart, other algorithm). */
   content(id: string, algorithm: DigestAlgorithm, options?: AbortOptions): Promise<StagedContent>
+  /**
+   * Fills `buffer` with the bytes staged at `offset`; resolves with how many there were. Works beside {@link append}: what
+   * an append that returned has staged is seen.
+   *
+   * @throws {RegistryError} BLOB_UPLOAD_UNKNOWN
+   */
+  read(id: string, buffer: Uint8Array, offset: number, options?: AbortOptions): Promise<number>
   /** Makes the staged file and its folder entry survive a power cut. */
   sync(id: string): Promise<void>
   /**
@@ -327,11 +334,16 @@ export interface DagBuilder {
 /** A place a missing blob can come from; `registry/fetch` asks them, verifies and commits. */
 export interface BlobSource {
   readonly name: string
-  /** The blob's bytes from `offset`, or `undefined` when this source does not have it. Bytes are not trusted. */
+  /**
+   * The blob's bytes from `offset`, or `undefined` when this source does not have it, or not for that repository. Bytes
+   * are not trusted. An iterable that ends without an error says that this was all of the blob.
+   */
   open(
     digest: Digest,
     options?: AbortOptions & { repository?: string; offset?: number }
   ): Promise<AsyncIterable<Uint8Array> | undefined>
+  /** This source alone supplied all the bytes of a blob, and they do not hash to the digest. */
+  blamed?(digest: Digest): void
 }
 
 export interface Clock {

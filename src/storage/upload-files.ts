@@ -9,6 +9,7 @@ import type { HashPool } from './hash-pool.ts'
 import { identityOf } from './open-blob-file.ts'
 import { blobPlace, type StoragePaths, uploadPath } from './paths.ts'
 import type { PlaceSync } from './place-sync.ts'
+import { readStaged } from './read-staged.ts'
 import type { Ring } from './ring.ts'
 import { StagedFile } from './staged-file.ts'
 import { StagedFiles } from './staged-files.ts'
@@ -80,6 +81,11 @@ export class UploadFiles implements UploadStaging {
       }
       return this.#components.pool.read(this.#path(id), size, algorithm, options)
     })
+  }
+
+  async read(id: string, buffer: Uint8Array, offset: number, options?: AbortOptions): Promise<number> {
+    const unknown = (error: unknown) => Promise.reject(isMissing(error) ? unknownUpload(id, error) : error)
+    return readStaged(this.#path(id), buffer, offset, options).catch(unknown)
   }
 
   async sync(id: string): Promise<void> {
