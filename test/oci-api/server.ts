@@ -17,8 +17,8 @@ export interface ServerOptions {
   app?: AppInit
   listen?: ListenInit
   registry?: RegistryInit
-  /** Folder of a registry that exists already; default a new one. Removed with `close` either way. */
-  folder?: string
+  /** Another server's registry; stays open when this server closes. Default: one of its own. */
+  store?: TemporaryRegistry
 }
 
 export interface Server {
@@ -32,7 +32,7 @@ export interface Server {
 }
 
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
-  const store = await openTemporaryRegistry(options.registry, options.folder)
+  const store = options.store ?? (await openTemporaryRegistry(options.registry))
   const log = memoryLog()
   const app = createApp({ registry: store.registry, authorize: openAccess, log }, options.app)
   const listening = await listen(app, [{ host: '127.0.0.1', port: 0 }], options.listen)
@@ -50,7 +50,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     },
     close: async () => {
       await listening.drain(0)
-      await store.close()
+      if (options.store === undefined) await store.close()
     }
   }
 }
