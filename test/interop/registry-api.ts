@@ -1,6 +1,17 @@
 /** The few requests of the OCI API that tests make themselves: to look behind a client's back, and to race. */
 import { type Descriptor, digestOf, type Image } from './images.ts'
 
+// Any manifest will do, in as many words as distribution wants: `*/*` alone does not say so to it.
+export const acceptManifests = {
+  Accept: [
+    'application/vnd.oci.image.index.v1+json',
+    'application/vnd.oci.image.manifest.v1+json',
+    'application/vnd.docker.distribution.manifest.list.v2+json',
+    'application/vnd.docker.distribution.manifest.v2+json',
+    '*/*'
+  ].join(', ')
+}
+
 /** A request to a registry at `url`, e.g. `http://127.0.0.1:5005`; `path` starts behind `/v2/`. */
 export async function ask(url: string, path: string, init: RequestInit = {}): Promise<Response> {
   return await fetch(new URL(`/v2/${path}`, url), { signal: AbortSignal.timeout(60_000), ...init })
@@ -13,7 +24,7 @@ export async function expectAsk(url: string, path: string, status: number, init:
   throw new Error(`${init.method ?? 'GET'} ${path}: ${response.status}, not ${status}: ${await response.text()}`)
 }
 
-/** Uploads in one request and gives the status. */
+/** Uploads in one request, which distribution does not know, and gives the status. */
 export async function postBlob(url: string, repository: string, bytes: Buffer, digest = digestOf(bytes)) {
   const headers = { 'Content-Type': 'application/octet-stream' }
   const response = await ask(url, `${repository}/blobs/uploads/?digest=${digest}`, {
@@ -38,6 +49,15 @@ export function locationOf(response: Response, url: string): string {
   return new URL(location, url).href
 }
 
+/** Uploads in two requests, a POST and a PUT with all bytes. */
+export async function putBlob(url: string, repository: string, bytes: Buffer, digest = digestOf(bytes)): Promise<void> {
+  const put = new URL(await openUpload(url, repository))
+  put.searchParams.set('digest', digest)
+  const headers = { 'Content-Type': 'application/octet-stream' }
+  const response = await fetch(put, { method: 'PUT', headers, body: new Uint8Array(bytes) })
+  if (response.status !== 201) throw new Error(`${digest}: ${response.status}: ${await response.text()}`)
+}
+
 export async function putManifest(url: string, repository: string, reference: string, image: Image): Promise<void> {
   const response = await expectAsk(url, `${repository}/manifests/${reference}`, 201, {
     method: 'PUT',
@@ -53,15 +73,14 @@ export async function pushImage(url: string, repository: string, tag: string, im
   for (const { descriptor, bytes } of image.blobs) {
     const head = await ask(url, `${repository}/blobs/${descriptor.digest}`, { method: 'HEAD' })
     if (head.status === 200) continue
-    const status = await postBlob(url, repository, bytes, descriptor.digest)
-    if (status !== 201) throw new Error(`${descriptor.digest}: ${status}`)
+    await putBlob(url, repository, bytes, descriptor.digest)
   }
   await putManifest(url, repository, tag, image)
 }
 
 /** The whole blob or manifest, once its bytes were found to be what its digest says. */
 export async function getVerified(url: string, path: string, digest: string): Promise<Buffer> {
-  const bytes = Buffer.from(await (await expectAsk(url, path, 200, { headers: { Accept: '*/*' } })).arrayBuffer())
+  const bytes = Buffer.from(await (await expectAsk(url, path, 200, { headers: acceptManifests })).arrayBuffer())
   if (digestOf(bytes) !== digest) throw new Error(`${path}: ${bytes.length} bytes with digest ${digestOf(bytes)}`)
   return bytes
 }
