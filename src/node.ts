@@ -15,11 +15,12 @@ import { openBlockSource } from './node/block-source.ts'
 import { Closers } from './node/closers.ts'
 import { registryInit, storageInit } from './node/settings.ts'
 import { ipfsFolder } from './node/start-peer.ts'
-import { tryParseDigest } from './oci/digest.ts'
+import { type Digest, tryParseDigest } from './oci/digest.ts'
 import { openRegistry } from './registry/index.ts'
 import type { BlobFiles, BlockHome, Log, MetadataStore } from './registry/ports.ts'
 import type { Registry } from './registry/registry.ts'
 import { openStorage } from './storage/open-storage.ts'
+import { blobPlace, storagePaths } from './storage/paths.ts'
 
 export { serveNode } from './node/serve.ts'
 
@@ -73,9 +74,9 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const dags = new UnixfsDagBuilder()
     const components = { metadata, staging: storage.staging, files: storage.blobs, dags, clock: Date, log }
     const { registry, suspect } = closers.add(await openRegistry(components, registryInit(config)), it => it.close())
-    const blocks = closers.add(openBlockSource({ metadata, files: storage.blobs, authorize: openAccess }), it =>
-      it.close()
-    )
+    const blobPath = (digest: Digest): string => blobPlace(storagePaths(folder.path), digest).file
+    const blockComponents = { metadata, files: storage.blobs, authorize: openAccess, blobPath }
+    const blocks = closers.add(openBlockSource(blockComponents), it => it.close())
     return {
       folder: folder.path,
       registry,

@@ -12,8 +12,13 @@ export interface BlockSource {
   /** Bytes of a `node` block. */
   node(multihash: Uint8Array, options?: AbortOptions): Promise<Uint8Array | undefined>
   /**
+   * Path of a file that holds a home's bytes from its first to its last, for blobs on this disk: the IPFS thread then
+   * reads them itself, and keeps the file open for some seconds. `undefined` where {@link readRange} has to be asked.
+   */
+  filePath?(home: BlockHome): Promise<string | undefined>
+  /**
    * `length` bytes at `offset` of a blob's or manifest's own bytes, fewer at its end; `undefined` when it is gone.
-   * Called for every leaf: keep recently used files open.
+   * Called for every leaf of a home without a path: keep recently used files open.
    */
   readRange(home: BlockHome, offset: number, length: number, options?: AbortOptions): Promise<Uint8Array | undefined>
   /** Whether anonymous may read what lives in this home. Asked for every block, so that a change counts at once. */

@@ -1,8 +1,9 @@
 import type { CID } from 'multiformats/cid'
 import type { Log } from '../registry/ports.ts'
 import type { BlockSource, CorruptBlock } from './block-source.ts'
+import { startThread } from './thread/start-thread.ts'
 
-/** The IPFS side of the node, as the rest sees it; narrow enough to be moved to a thread of its own. */
+/** The IPFS side of the node, as the rest sees it; narrow, because it lives in another thread. */
 export interface Ipfs {
   /** Base58 of an ed25519 key, `12D3Koo…`; the same at every start on the same data. */
   readonly peerId: string
@@ -37,12 +38,11 @@ export interface IpfsInit {
 }
 
 /**
- * Starts Helia. It dials nobody but `peers`, announces nothing, asks no gateway, and serves by bitswap what `source` lets
- * it. Its modules take a second to load, which is why they are loaded here and not with the program: HTTP answers first.
+ * Starts Helia, in a thread of its own. It dials nobody but `peers`, announces nothing, asks no gateway, and serves by
+ * bitswap what `source` lets it. HTTP can answer meanwhile: none of its modules is loaded in the thread that calls.
  *
  * @throws {IpfsSettingError} naming the key of the configuration; nothing is left running
  */
 export async function startIpfs(components: IpfsComponents, init: IpfsInit): Promise<Ipfs> {
-  const { startHelia } = await import('./node/start-helia.ts')
-  return await startHelia(components, init)
+  return await startThread(components, init)
 }

@@ -13,6 +13,8 @@ export interface BlockSourceComponents {
   metadata: MetadataStore
   files: BlobFiles
   authorize: Authorize
+  /** Where a blob's file is. */
+  blobPath(digest: Digest): string
 }
 
 export interface OpenBlockSource extends BlockSource {
@@ -26,6 +28,7 @@ export function openBlockSource(components: BlockSourceComponents): OpenBlockSou
   return {
     blockHomes: (multihash, options) => metadata.blockHomes(multihash, options),
     node: (multihash, options) => metadata.node(multihash, options),
+    filePath: async home => (home.startsWith('blob:') ? components.blobPath(digestOfHome(home)) : undefined),
     readRange: (home, offset, length, options) => readRange(metadata, files, home, offset, length, options),
     mayServe: (home, options) => mayServe(components, digestOfHome(home), options),
     close: () => files.close()

@@ -57,8 +57,14 @@ function libp2pOptions(privateKey: Ed25519PrivateKey, addresses: Addresses): Lib
   }
 }
 
-/** What {@link startIpfs} loads when it is called. */
-export async function startHelia(components: IpfsComponents, init: IpfsInit): Promise<Ipfs> {
+/** What Helia's thread needs beyond {@link IpfsComponents}. */
+export interface HeliaComponents extends IpfsComponents {
+  /** Addresses or connections have changed. */
+  onChange?(ipfs: Ipfs): void
+}
+
+/** Starts Helia in this thread; {@link startIpfs} says what it does. */
+export async function startHelia(components: HeliaComponents, init: IpfsInit): Promise<Ipfs> {
   const peers = parsePeers(init.peers ?? [])
   const addresses = {
     announce: checked('ipfs.announce', init.announce ?? []),
@@ -88,7 +94,7 @@ export async function startHelia(components: IpfsComponents, init: IpfsInit): Pr
 async function serve(
   helia: HeliaWithLibp2p<Services>,
   datastore: LevelDatastore,
-  components: IpfsComponents,
+  components: HeliaComponents,
   peers: readonly ConfiguredPeer[]
 ): Promise<Ipfs> {
   const { libp2p } = helia
@@ -113,13 +119,17 @@ async function serve(
     await helia.stop()
     await datastore.close()
   }
-  return {
+  const ipfs: Ipfs = {
     peerId: libp2p.peerId.toString(),
     multiaddrs: () => libp2p.getMultiaddrs().map(address => address.toString()),
     peers: () => libp2p.getPeers().map(peer => peer.toString()),
     announce: root => server.announce(root),
     stop: () => (stopped ??= stop())
   }
+  for (const event of ['self:peer:update', 'peer:connect', 'peer:disconnect'] as const) {
+    libp2p.addEventListener(event, () => components.onChange?.(ipfs))
+  }
+  return ipfs
 }
 
 function isListenFailure(error: unknown): error is Error {
