@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts'
 import type { Identity } from '../node.ts'
 import type { Log } from '../registry/ports.ts'
-import { paint } from './terminal.ts'
+import { type Output, paint } from './terminal.ts'
 
 /** What a person who starts a node is told. Where the log is JSON and nobody watches, the
  * same stands in the log. */
@@ -13,7 +13,7 @@ export interface Banner {
   stopped(): void
 }
 
-export function openBanner(out: NodeJS.WriteStream, log: Log, config: Config): Banner {
+export function openBanner(out: Output, log: Log, config: Config): Banner {
   if (!out.isTTY && config.log.formatter !== 'text') {
     return loggedBanner(log)
   }

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { paint } from './terminal.ts'
+import { type Output, paint } from './terminal.ts'
 
 const colours = { trace: 'dim', debug: 'dim', info: 'green', warn: 'yellow', error: 'red', fatal: 'red' } as const
 
@@ -9,7 +9,7 @@ const colours = { trace: 'dim', debug: 'dim', info: 'green', warn: 'yellow', err
  *
  * @param line a JSON object ending in a line break
  */
-export function textLine(line: string, out: NodeJS.WriteStream): string {
+export function textLine(line: string, out: Output): string {
   const { level, time, msg, err, stack, ...fields } = readRecord(line)
   const pairs = Object.entries(fields)
   if (err !== undefined) pairs.push(['err', errorText(err, level === 'fatal')])

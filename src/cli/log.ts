@@ -1,6 +1,7 @@
 import { type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino'
 import type { Config } from '../config/schema.ts'
 import { textLine } from './log-text.ts'
+import type { Output } from './terminal.ts'
 
 /** Where no message may ever carry a credential, whoever wrote it. */
 const credentials = ['', '*.', '*.headers.'].flatMap(where => [
@@ -16,7 +17,7 @@ const credentials = ['', '*.', '*.headers.'].flatMap(where => [
  *
  * @param out where to; colours only if it is a terminal
  */
-export function createLog(config: Config['log'], out: NodeJS.WriteStream): Logger {
+export function createLog(config: Config['log'], out: Output): Logger {
   return pino(optionsFor(config), { write: writer(config.formatter, out) })
 }
 
@@ -37,7 +38,7 @@ function optionsFor(config: Config['log']): LoggerOptions {
   }
 }
 
-function writer(formatter: Config['log']['formatter'], out: NodeJS.WriteStream): (line: string) => void {
+function writer(formatter: Config['log']['formatter'], out: Output): (line: string) => void {
   if (formatter !== 'text') return line => void out.write(line)
   return line => void out.write(textLine(line, out))
 }

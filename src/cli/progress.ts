@@ -1,4 +1,5 @@
 import { Presets, SingleBar } from 'cli-progress'
+import type { Output } from './terminal.ts'
 
 /** How long a command may stay silent, ms. */
 const patience = 1_000
@@ -17,11 +18,11 @@ export interface Progress {
 }
 
 /** @param title what is being done, e.g. `Scrubbing` */
-export function startProgress(err: NodeJS.WriteStream, title: string): Progress {
+export function startProgress(err: Output, title: string): Progress {
   return err.isTTY ? redrawn(err, title) : printed(err, title)
 }
 
-function redrawn(err: NodeJS.WriteStream, title: string): Progress {
+function redrawn(err: Output, title: string): Progress {
   let text = ''
   let tick = 0
   const bar = new SingleBar(
@@ -49,7 +50,7 @@ function redrawn(err: NodeJS.WriteStream, title: string): Progress {
   }
 }
 
-function printed(err: NodeJS.WriteStream, title: string): Progress {
+function printed(err: Output, title: string): Progress {
   let text = ''
   const say = () => err.write(`${title}: ${text}\n`)
   let interval: NodeJS.Timeout | undefined

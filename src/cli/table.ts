@@ -1,4 +1,4 @@
-import { paint, printable } from './terminal.ts'
+import { type Output, paint, printable } from './terminal.ts'
 
 export interface Column {
   title: string
@@ -10,7 +10,7 @@ export interface Column {
  * no more memory than one page.
  */
 export class Table {
-  readonly #out: NodeJS.WriteStream
+  readonly #out: Output
   readonly #columns: readonly Column[]
   readonly #widths: number[]
   #waiting: string[][] = []
@@ -19,7 +19,7 @@ export class Table {
   /** Rows looked at before the first is written. */
   static readonly pageRows = 200
 
-  constructor(out: NodeJS.WriteStream, columns: readonly Column[]) {
+  constructor(out: Output, columns: readonly Column[]) {
     this.#out = out
     this.#columns = columns
     this.#widths = columns.map(column => column.title.length)

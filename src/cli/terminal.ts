@@ -1,11 +1,15 @@
+import type { Writable } from 'node:stream'
 import { styleText } from 'node:util'
 
 type Style = Parameters<typeof styleText>[0]
 
+/** Where text goes: a terminal, a pipe or a file. */
+export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number }
+
 /** Where a command reads and writes. Results go to `out`; progress, questions and complaints to `err`. */
 export interface Terminal {
-  out: NodeJS.WriteStream
-  err: NodeJS.WriteStream
+  out: Output
+  err: Output
   in: NodeJS.ReadStream
 }
 
@@ -14,7 +18,7 @@ export function standardTerminal(): Terminal {
 }
 
 /** Colours only where a person looks: honours `NO_COLOR`, `FORCE_COLOR` and a stream that is no terminal. */
-export function paint(stream: NodeJS.WriteStream, style: Style, text: string): string {
+export function paint(stream: Output, style: Style, text: string): string {
   return styleText(style, text, { stream })
 }
 

@@ -7,7 +7,7 @@ import { showReference } from '../operations.ts'
 import type { Register } from '../program.ts'
 import type { Shell } from '../shell.ts'
 import { Table } from '../table.ts'
-import { paint, printable, showBytes } from '../terminal.ts'
+import { type Output, paint, printable, showBytes } from '../terminal.ts'
 
 export const registerInspect: Register = (program, shellFor, done) => {
   program
@@ -38,7 +38,7 @@ async function inspect(shell: Shell, name: string, { json }: { json?: boolean })
   else print(out, image)
 }
 
-function print(out: NodeJS.WriteStream, image: Inspection): void {
+function print(out: Output, image: Inspection): void {
   const { repository, tag, digest } = image
   out.write(
     `${paint(out, 'bold', tag === undefined ? showReference(repository, { digest }) : showReference(repository, { tag }))}\n`
@@ -57,7 +57,7 @@ function print(out: NodeJS.WriteStream, image: Inspection): void {
   if (image.manifests.length > 0) printManifests(out, image.manifests)
 }
 
-function printLayers(out: NodeJS.WriteStream, title: string, layers: Inspection['layers']): void {
+function printLayers(out: Output, title: string, layers: Inspection['layers']): void {
   out.write(`\n${title}\n`)
   const table = new Table(out, [
     { title: 'DIGEST' },
@@ -69,7 +69,7 @@ function printLayers(out: NodeJS.WriteStream, title: string, layers: Inspection[
   table.end()
 }
 
-function printManifests(out: NodeJS.WriteStream, manifests: Inspection['manifests']): void {
+function printManifests(out: Output, manifests: Inspection['manifests']): void {
   out.write('\nManifests\n')
   const table = new Table(out, [
     { title: 'PLATFORM' },

@@ -4,7 +4,7 @@ import { type ExitCode, exitCodes } from '../exit-codes.ts'
 import type { Register } from '../program.ts'
 import { type Progress, startProgress } from '../progress.ts'
 import type { Shell } from '../shell.ts'
-import { count, paint, printable, showBytes } from '../terminal.ts'
+import { count, type Output, paint, printable, showBytes } from '../terminal.ts'
 
 interface ScrubArguments {
   repair?: boolean
@@ -61,7 +61,7 @@ const problems: Record<Damage['problem'], string> = {
   stray: 'is a file that nothing names'
 }
 
-function describe(out: NodeJS.WriteStream, progress: Progress, damage: Damage): string {
+function describe(out: Output, progress: Progress, damage: Damage): string {
   // The redrawn line would otherwise be left in the middle of what follows.
   progress.clear()
   const head = `${damage.digest} ${problems[damage.problem]}${damage.repaired ? ', repaired' : ''}`

@@ -11,6 +11,7 @@ import { createLog } from '../log.ts'
 import type { Register } from '../program.ts'
 import { readSettings } from '../settings.ts'
 import type { Shell } from '../shell.ts'
+import type { Output } from '../terminal.ts'
 import { readVersion } from '../version.ts'
 
 export const registerServe: Register = (program, shellFor, done) => {
@@ -83,7 +84,7 @@ async function stop(node: ServedNode, config: Config, banner: Banner): Promise<v
 }
 
 /** A reader of the log that goes away takes the log with it, not the node. */
-function outliveReaders(...streams: NodeJS.WriteStream[]): void {
+function outliveReaders(...streams: Output[]): void {
   for (const stream of streams) stream.removeAllListeners('error').on('error', () => {})
 }
 
