@@ -40,7 +40,7 @@ export interface AppInit extends LocationInit {
   limits?: {
     /** Connections; requests on more are answered 429. Default 4096. */
     sockets?: number
-    /** Request bodies read at once. Default 256. */
+    /** Request bodies read at once; more wait. Default 256. */
     uploads?: number
     /** Items of a page. Default 1000. */
     pageSize?: number
@@ -48,6 +48,8 @@ export interface AppInit extends LocationInit {
     manifest?: number
   }
   timeouts?: {
+    /** ms a request's body waits until fewer are being read than the limit; then 429. Default 15 s. */
+    uploadQueueMs?: number
     /** ms a request's body may pause; then 408, the session kept. Default 60 s. */
     bodyStallMs?: number
     /**
@@ -155,7 +157,11 @@ function createDoor(components: AppComponents, init: AppInit, locations: Door['l
       bodyStallMs,
       writeStallMs: init.timeouts?.writeStallMs ?? 300_000
     },
-    bodies: new ByteBodies({ limit: init.limits?.uploads ?? 256, stallMs: bodyStallMs }),
+    bodies: new ByteBodies({
+      limit: init.limits?.uploads ?? 256,
+      queueMs: init.timeouts?.uploadQueueMs ?? 15_000,
+      stallMs: bodyStallMs
+    }),
     manifestHeaders: new ManifestHeaders()
   }
 }

@@ -1,12 +1,16 @@
 import { RegistryError } from '../errors.ts'
 import { parseContentRange } from '../oci/range.ts'
+import type { AbortOptions } from '../registry/ports.ts'
 import type { UploadBody } from '../registry/registry.ts'
 import type { Exchange } from './exchange.ts'
 import { RequestBody } from './read-body.ts'
+import { Slots } from './slots.ts'
 
 export interface ByteBodiesInit {
-  /** Bodies read at once; more are answered 429. */
+  /** Bodies read at once; more wait. */
   limit: number
+  /** ms that a body waits for its turn before it is answered 429. */
+  queueMs: number
   /** ms a body may pause. */
   stallMs: number
 }
@@ -14,29 +18,30 @@ export interface ByteBodiesInit {
 /** Admits request bodies, so that their number, and with it the memory they take, is bounded. */
 export class ByteBodies {
   readonly #init: ByteBodiesInit
-  #open = 0
+  readonly #slots: Slots
 
   constructor(init: ByteBodiesInit) {
     this.#init = init
+    this.#slots = new Slots(init.limit)
   }
 
   /**
-   * Runs something that reads a body.
+   * Runs something that reads a body. Until its turn comes the body stays with the client, by backpressure: Docker, podman
+   * and skopeo give a push up at the first 429, as a body that is a stream cannot be sent again.
    *
    * @throws {RegistryError} TOOMANYREQUESTS
    */
-  async admit<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#open >= this.#init.limit) {
+  async admit<T>(work: () => Promise<T>, options?: AbortOptions): Promise<T> {
+    if (!(await this.#slots.take(this.#init.queueMs, options))) {
       throw new RegistryError('TOOMANYREQUESTS', {
         message: `too many uploads at once (limit ${this.#init.limit})`,
         headers: { 'Retry-After': '5' }
       })
     }
-    this.#open++
     try {
       return await work()
     } finally {
-      this.#open--
+      this.#slots.release()
     }
   }
 

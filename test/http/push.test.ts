@@ -145,8 +145,23 @@ describe('uploads', () => {
     }
   })
 
-  it('are limited in number, and free their place however they end', async () => {
+  it('wait for their turn with the body still at the client', async () => {
     const served = await serve({ init: { limits: { uploads: 1 }, timeouts: { bodyStallMs: 60_000 } } })
+    const [location, other] = [await open(served), await open(served)]
+    const wire = await served.connect()
+    wire.socket.write(`PATCH ${location} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab`)
+    await expect.poll(async () => (await served.ask(location)).headers.range).toBe('0-1')
+    const waiting = served.ask(other, { method: 'PATCH', body: 'xyz' })
+    wire.socket.write('cde')
+    expect((await waiting).status).toBe(202)
+    expect((await served.ask(other)).headers.range).toBe('0-2')
+    wire.socket.destroy()
+  })
+
+  it('are limited in number, and free their place however they end', async () => {
+    const served = await serve({
+      init: { limits: { uploads: 1 }, timeouts: { bodyStallMs: 60_000, uploadQueueMs: 0 } }
+    })
     const location = await open(served)
     const other = await open(served)
     const wire = await served.connect()

@@ -158,7 +158,7 @@ describe('validation', () => {
 
 describe('limits', () => {
   it('ipfs.limits.uploads: one body more than that is told to come back', async () => {
-    const server = await serverWith({ app: { limits: { uploads: 1 } } })
+    const server = await serverWith({ app: { limits: { uploads: 1 }, timeouts: { uploadQueueMs: 0 } } })
     const first = await openSession(server, 'app')
     const second = await openSession(server, 'app')
     const slow = request({ host: '127.0.0.1', port: server.port, path: first, method: 'PATCH', agent: false })

@@ -18,7 +18,7 @@ const limits = section('What the node takes on at once. Memory is bounded by the
     minimum: 1,
     maximum: 100_000,
     default: 256,
-    description: 'Request bodies being read; more get 429 with `Retry-After`.'
+    description: 'Request bodies being read at once; more wait up to 15 s, then get 429 with `Retry-After`.'
   }),
   hashing: Type.Optional(
     count({

@@ -20,7 +20,7 @@ export async function putManifest(door: Door, exchange: Exchange, target: Manife
   if (ifMatch?.length === 0) throw new RegistryError('MANIFEST_CHANGED')
   const asked = [...new Set(exchange.query.getAll('tag').map(parseTag))]
   await refuseExisting(door, exchange, target)
-  const bytes = await door.bodies.admit(() => readManifest(door, exchange))
+  const bytes = await door.bodies.admit(() => readManifest(door, exchange), exchange.abortable)
   const request: PutManifestRequest = {
     bytes,
     mediaType: baseMediaType(exchange.header('content-type') ?? ''),

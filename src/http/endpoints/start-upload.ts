@@ -64,7 +64,7 @@ async function uploadAtOnce(
       })
       throw error
     }
-  })
+  }, exchange.abortable)
   exchange.send(201, blobCreated(door, exchange, repository, blob))
 }
 
