@@ -14,8 +14,15 @@ export class FileSource implements BlockSource {
   readonly #index = new Map<string, { home: BlockHome; place: BlockPlace }[]>()
   readonly #nodes = new Map<string, Uint8Array>()
   readonly #files = new Map<BlockHome, FileHandle>()
-  /** Ranges read so far. */
+  readonly #paths = new Map<BlockHome, string>()
+  readonly #tellsPaths: boolean
+  /** Ranges read here so far. */
   reads = 0
+
+  /** @param init `paths`: tells where its files are, so that whoever reads can read by itself. Default false. */
+  constructor(init: { paths?: boolean } = {}) {
+    this.#tellsPaths = init.paths ?? false
+  }
 
   /** Serves a file as a blob. */
   async addFile(path: string): Promise<ImageMember> {
@@ -34,6 +41,7 @@ export class FileSource implements BlockSource {
     const home: BlockHome = `blob:${digest}`
     await this.#files.get(home)?.close()
     this.#files.set(home, handle)
+    this.#paths.set(home, path)
     this.#put(home, dag.blocks)
     return { digest, root: dag.root, dagSize: dag.dagSize }
   }
@@ -71,6 +79,10 @@ export class FileSource implements BlockSource {
     this.reads++
     const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(length), 0, length, offset)
     return buffer.subarray(0, bytesRead)
+  }
+
+  async filePath(home: BlockHome): Promise<string | undefined> {
+    return this.#tellsPaths ? this.#paths.get(home) : undefined
   }
 
   async mayServe(home: BlockHome): Promise<boolean> {

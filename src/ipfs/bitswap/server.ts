@@ -21,7 +21,7 @@ export interface BitswapServerComponents {
  * The serving half of bitswap 1.2.0. Helia's own loads every block that a peer has asked for before it sends the first
  * (20 blobs wanted at once: 840 MB, the loop standing still for 1.3 s), or with a small `maxWantListSize` forgets wants
  * until the peer repeats them half a minute later; it reads a block to say that it is here; and a block deleted between
- * two of its steps makes it search the network. Measured: docs/architecture.md.
+ * two of its steps makes it search the network.
  */
 export class BitswapServer {
   readonly #components: BitswapServerComponents
