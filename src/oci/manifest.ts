@@ -1,6 +1,7 @@
 import { RegistryError } from '../errors.ts'
 import { type Digest, isDigestShaped, parseDigest, tryParseDigest } from './digest.ts'
 import { baseMediaType, isMediaType, isNondistributable, kindOf, type ManifestKind, mediaTypes } from './media-types.ts'
+import { repeatedName } from './repeated-name.ts'
 
 /** A descriptor as the manifest spells it, checked. */
 export interface Descriptor {
@@ -85,6 +86,18 @@ function parseObject(bytes: Uint8Array): Json {
   }
   if (!isObject(document)) throw invalid('manifest is not a JSON object')
   return document
+}
+
+/**
+ * Refuses a manifest with a name twice in one object: which of the two counts is every parser's own choice, so that two
+ * clients could pull two different images by one digest. Asked once, when a manifest is pushed.
+ *
+ * @param bytes what {@link parseManifest} has accepted.
+ * @throws {RegistryError} MANIFEST_INVALID
+ */
+export function refuseRepeatedNames(bytes: Uint8Array): void {
+  const name = repeatedName(decoder.decode(bytes))
+  if (name !== undefined) throw invalid(`ambiguous manifest: field "${name.slice(0, 200)}" appears twice in one object`)
 }
 
 function isObject(value: unknown): value is Json {

@@ -5,7 +5,8 @@ import {
   maxManifestSize,
   parseManifest,
   referencedDescriptors,
-  referrerArtifactType
+  referrerArtifactType,
+  refuseRepeatedNames
 } from '../../oci/manifest.ts'
 import type { Registration } from '../components.ts'
 import { buildImage, completeParents } from '../images/complete.ts'
@@ -39,6 +40,7 @@ export async function putManifest(
     throw new RegistryError('MANIFEST_TOO_LARGE', { detail: { limit: maxManifestSize } })
   const digest = checkDigest(request)
   const manifest = parseManifest(bytes, request.mediaType)
+  refuseRepeatedNames(bytes)
   checkUrls(registration.init.urls, bytes)
   const mediaType = request.mediaType === '' ? manifest.mediaType : request.mediaType
   for (let round = 1; ; round++) {
