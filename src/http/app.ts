@@ -57,6 +57,8 @@ export interface AppInit extends LocationInit {
      * send buffer (4 MiB) is free again, which a client at 5 kB/s needs that long for.
      */
     writeStallMs?: number
+    /** ms that a client which closed its half, or hung up, is still worked for before the answer begins. Default 10 s. */
+    halfClosedMs?: number
   }
 }
 
@@ -80,7 +82,10 @@ export interface App {
 export function createApp(components: AppComponents, init: AppInit = {}): App {
   const locations = createLocations(init)
   const door = createDoor(components, init, locations)
-  const connections = new Connections(init.limits?.sockets ?? 4096)
+  const connections = new Connections({
+    limit: init.limits?.sockets ?? 4096,
+    halfClosedMs: init.timeouts?.halfClosedMs ?? 10_000
+  })
   const requestId = createRequestIds()
   const headers = standingHeaders(init)
   const app = fastify({ logger: false, frameworkErrors: answerFrameworkErrors(components.log) })
@@ -137,8 +142,21 @@ function standingHeaders(init: AppInit): string[] {
 /** Why a request is not even looked at. */
 function refusalOf(connection: Connection, request: IncomingMessage): RegistryError | undefined {
   if (connection.surplus) return new RegistryError('TOOMANYREQUESTS', { message: 'too many connections' })
-  if (request.headers.host !== undefined || request.httpVersion !== '1.1') return undefined
-  return new RegistryError('REQUEST_INVALID', { message: 'Host header missing' })
+  if (request.httpVersion === '1.0') return undefined
+  if (request.httpVersion !== '1.1') return new RegistryError('REQUEST_INVALID', { message: 'this is no HTTP/1.1' })
+  const hosts = countOf(request.rawHeaders, 'host')
+  if (hosts === 1) return undefined
+  // Two of them may be a request smuggled past a proxy that looks at the other one (RFC 9112, section 3.2).
+  return new RegistryError('REQUEST_INVALID', { message: hosts === 0 ? 'Host header missing' : 'more than one Host' })
+}
+
+function countOf(rawHeaders: readonly string[], name: string): number {
+  let count = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const header = rawHeaders[at]
+    if (header?.length === name.length && header.toLowerCase() === name) count++
+  }
+  return count
 }
 
 function createDoor(components: AppComponents, init: AppInit, locations: Door['locations']): Door {

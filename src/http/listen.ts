@@ -77,9 +77,8 @@ function createListener(app: App, init: ListenInit): Server {
   server.on('checkExpectation', (_request, response) => {
     const { code } = new RegistryError('REQUEST_INVALID')
     const body = JSON.stringify({ errors: [{ code, message: 'Expect: only 100-continue is understood' }] })
-    response
-      .writeHead(417, { 'Content-Type': 'application/json', 'Content-Length': body.length, Connection: 'close' })
-      .end(body)
+    const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length, Connection: 'close' }
+    response.writeHead(417, { ...headers, 'Docker-Distribution-Api-Version': 'registry/2.0' }).end(body)
   })
   server.on('connection', (socket: Socket) => app.connections.accepted(socket))
   server.on(
