@@ -11,7 +11,8 @@ export async function run(argv: readonly string[]): Promise<ExitCode> {
   // `pinnace ls | head`: the reader has seen enough, which is no failure.
   for (const stream of [terminal.out, terminal.err]) stream.on('error', endWhenUnread)
   let exitCode: ExitCode = exitCodes.ok
-  const program = buildProgram({ terminal, signal: interruptible() }, code => {
+  const signal = interruptible()
+  const program = buildProgram({ terminal, signal }, code => {
     exitCode = code
   })
   try {
@@ -20,10 +21,15 @@ export async function run(argv: readonly string[]): Promise<ExitCode> {
   } catch (error) {
     // Commander has told its own errors; asking for help or version is none.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
-    const { message, exitCode: failed } = explain(error)
+    const { message, exitCode: failed } = explain(isAbort(error) && signal.aborted ? signal.reason : error)
     terminal.err.write(`${paint(terminal.err, 'red', 'pinnace:')} ${message}\n`)
     return failed
   }
+}
+
+/** Node's own operations reject with an `AbortError` of theirs, which keeps the signal's reason to itself. */
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError'
 }
 
 function endWhenUnread(error: Error): void {

@@ -32,6 +32,7 @@ describe('serve', () => {
     await node.until(new RegExp(`Multiaddr {2}/ip4/127.0.0.1/tcp/\\d+/p2p/${peerId}\n`))
     expect(node.stdout()).toContain(`Data       ${data}\n`)
     expect(node.stdout()).toContain(`docker push localhost:${new URL(node.url).port}/`)
+    expect((await stat(join(data, 'control.sock'))).mode & 0o777).toBe(0o600)
     expect((await fetch(`${node.url}/v2/`)).status).toBe(200)
     expect((await run(['health'], { REGISTRY_HTTP_ADDR: new URL(node.url).host })).stdout).toBe('ready\n')
     expect(await stop(node)).toBe(0)

@@ -1,12 +1,18 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { openDataFolder } from '../../src/data-folder.ts'
+import { controlProtocol } from '../../src/http/control-protocol.ts'
 import { run, serve, stop, temporaryFolder } from './command.ts'
 import { pushImage } from './push.ts'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const shownCursor = '\u001b[?25h'
+const hiddenCursor = '\u001b[?25l'
 /** util-linux's, which gives a program a terminal. */
 const script = '/usr/bin/script'
 
@@ -51,6 +57,40 @@ describe.skipIf(!existsSync(script))('on a terminal (needs script of util-linux)
     expect(agreed.code).toBe(0)
     expect((await run(['inspect', 'app:v1', '--data', data])).code).toBe(3)
     expect(await stop(node)).toBe(0)
+  })
+
+  it('a long command redraws one line, shows what it finds above it, and gives the cursor back, also after Ctrl-C', async () => {
+    const folder = await openDataFolder(await temporaryFolder(), { command: 'serve' })
+    const report = { blobs: 41, manifests: 1, bytes: 4096, damages: 0 }
+    const damage = { digest: `sha256:${'0'.repeat(64)}`, problem: 'corrupt', repaired: true, images: ['app:v1'] }
+    const lines: object[] = [{ progress: report }, { damage }, { result: report }]
+    let interval = 1_500
+    const server = createServer(async (request, response) => {
+      if (request.url === '/version')
+        return void response.end(JSON.stringify({ version: '1', protocol: controlProtocol }))
+      for (const line of lines) {
+        response.write(`${JSON.stringify(line)}\n`)
+        await delay(interval, undefined, { ref: false })
+      }
+      response.end()
+    })
+    server.listen(await folder.publishControlSocket())
+    await once(server, 'listening')
+
+    const whole = await onTerminal(['scrub', '--data', folder.path], [])
+    expect(whole.code).toBe(0)
+    expect(whole.shown).toMatch(/Scrubbing: 41 blobs, 1 manifest \(4\.00 KiB\)/)
+    expect(whole.shown).toMatch(/does not hash to its digest, repaired/)
+    expect(whole.shown).toMatch(/checked 41 blobs/)
+    expect(whole.shown.lastIndexOf(shownCursor)).toBeGreaterThan(whole.shown.lastIndexOf(hiddenCursor))
+
+    interval = 60_000
+    const cut = await onTerminal(['scrub', '--data', folder.path], [[/Scrubbing: 41 blobs/, '\u0003']])
+    expect(cut.code).toBe(130)
+    expect(cut.shown.lastIndexOf(shownCursor)).toBeGreaterThan(cut.shown.lastIndexOf(hiddenCursor))
+    server.closeAllConnections()
+    server.close()
+    await folder.close()
   })
 
   it('serve says what to do next, and Ctrl-C ends it in order', async () => {
