@@ -1,6 +1,7 @@
 import { type Server, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
 import { type Reason, RegistryError } from '../errors.ts'
 import type { Log } from '../registry/ports.ts'
 import type { Connections } from './connections.ts'
@@ -47,6 +48,14 @@ export function answerClientErrors(server: Server, { connections, log }: ClientE
     log.debug({ remote: socket.remoteAddress, err: error }, 'malformed request')
     const message = hello ? 'this port speaks HTTP, not TLS' : undefined
     answerRaw(socket, new RegistryError(reasons[code] ?? 'REQUEST_INVALID', message === undefined ? {} : { message }))
+  })
+  server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
+    const plain = 'code' in error && error.code === 'ERR_SSL_HTTP_REQUEST'
+    log.debug(
+      { remote: socket.remoteAddress, err: error },
+      plain ? 'a client spoke HTTP to the TLS port' : 'TLS failed'
+    )
+    socket.destroy()
   })
   server.on('connect', (_request, stream) => {
     const socket = asSocket(stream)

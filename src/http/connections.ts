@@ -38,6 +38,13 @@ export class Connection {
   }
 }
 
+export interface ConnectionsInit {
+  /** Connections beyond this are surplus. */
+  limit: number
+  /** ms that a client which closed its half is still worked for before the answer begins. */
+  halfClosedMs: number
+}
+
 /** Every open connection of all listeners of a node, so that they can be counted and ended. */
 export class Connections {
   readonly limit: number
@@ -46,8 +53,11 @@ export class Connections {
   /** By the socket that requests arrive on. */
   readonly #connections = new Map<Socket, Connection>()
 
-  constructor(limit: number) {
-    this.limit = limit
+  readonly #halfClosedMs: number
+
+  constructor(init: ConnectionsInit) {
+    this.limit = init.limit
+    this.#halfClosedMs = init.halfClosedMs
   }
 
   get count(): number {
@@ -66,8 +76,17 @@ export class Connections {
     if (known !== undefined) return known
     const connection = new Connection(socket, this.#sockets.size > this.limit)
     this.#connections.set(socket, connection)
+    socket.once('end', () => this.#halfClosed(socket, connection))
     socket.once('close', () => this.#connections.delete(socket))
     return connection
+  }
+
+  /** A hang-up and a client that merely has nothing more to say look the same until something is written. */
+  #halfClosed(socket: Socket, connection: Connection): void {
+    const timer = setTimeout(() => {
+      if (connection.current?.response.headersSent !== true) socket.destroy()
+    }, this.#halfClosedMs)
+    socket.once('close', () => clearTimeout(timer))
   }
 
   /** Ends connections that nothing is being answered on. */

@@ -120,6 +120,15 @@ describe('requests of other forms', () => {
     expect(statuses(await wire.closed)).toEqual([200])
   })
 
+  it('a client that hung up before its answer began is worked for no longer', async () => {
+    const { registry, connect } = await serve({ init: { timeouts: { halfClosedMs: 30 } } })
+    registry.gate = new Promise(() => undefined)
+    const wire = await connect()
+    wire.socket.end('GET /v2/app/manifests/v1 HTTP/1.1\r\nHost: x\r\n\r\n')
+    expect(await wire.closed).toBe('')
+    await expect.poll(() => registry.signals.at(-1)?.aborted).toBe(true)
+  })
+
   it('a body cut by a half-close is 400, and what arrived is kept', async () => {
     const served = await serve()
     const path = await location(served)

@@ -48,7 +48,7 @@ export class MemoryRegistry implements Registry {
   failure: Error | undefined
   /** Resolved by a test to let getManifest go on. */
   gate: Promise<void> | undefined
-  /** Signals that uploads were given. */
+  /** Signals that uploads and manifest reads were given. */
   readonly signals: AbortSignal[] = []
 
   addBlob(repository: string, bytes: Uint8Array): Digest {
@@ -178,7 +178,12 @@ export class MemoryRegistry implements Registry {
     this.uploads.delete(id)
   }
 
-  async getManifest(repository: string, reference: { tag: string } | { digest: Digest }): Promise<ManifestReading> {
+  async getManifest(
+    repository: string,
+    reference: { tag: string } | { digest: Digest },
+    options?: { signal?: AbortSignal }
+  ): Promise<ManifestReading> {
+    if (options?.signal !== undefined) this.signals.push(options.signal)
     await this.gate
     if (this.failure !== undefined) throw this.failure
     const digest = 'digest' in reference ? reference.digest : this.tagged.get(`${repository}:${reference.tag}`)
