@@ -31,7 +31,7 @@ function redrawn(err: Output, title: string): Progress {
       clearOnComplete: true,
       hideCursor: true,
       // The registry counts what it has done and does not know beforehand how much there is: no percentage to show.
-      format: () => `${frames[tick++ % frames.length]} ${title}: ${text}`.slice(0, (err.columns ?? 80) - 1)
+      format: () => `${frames[tick++ % frames.length]} ${said(title, text)}`.slice(0, (err.columns ?? 80) - 1)
     },
     Presets.shades_classic
   )
@@ -52,7 +52,7 @@ function redrawn(err: Output, title: string): Progress {
 
 function printed(err: Output, title: string): Progress {
   let text = ''
-  const say = () => err.write(`${title}: ${text}\n`)
+  const say = () => err.write(`${said(title, text)}\n`)
   let interval: NodeJS.Timeout | undefined
   const timer = setTimeout(() => {
     say()
@@ -68,4 +68,8 @@ function printed(err: Output, title: string): Progress {
       clearInterval(interval)
     }
   }
+}
+
+function said(title: string, text: string): string {
+  return text === '' ? `${title} …` : `${title}: ${text}`
 }
