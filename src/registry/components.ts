@@ -32,11 +32,26 @@ export interface RegistryInit {
   sessionWaitMs?: number
   /** Patterns that a descriptor's `urls` must, and must not, match (`validation.manifests.urls`). */
   urls?: { allow: readonly RegExp[]; deny: readonly RegExp[] }
+  /** Only with {@link RegistryComponents.sources}. */
+  fetch?: FetchInit
+}
+
+export interface FetchInit {
+  /** ms a client waits for its first byte before it is told to come again; clients give up at 30 s. Default 15 s. */
+  answerMs?: number
+  /** ms without a byte after which a source is left for the next. Default 5 s. */
+  stallMs?: number
+  /** ms a fetch goes on after the last client hung up. Default 2 s. */
+  lingerMs?: number
+  /** ms a fetch goes on after a client was told to come again. Default 60 s. */
+  retryMs?: number
+  /** Bytes taken at most of a blob whose size no manifest says. Default 1 GiB. */
+  maxUndescribedBytes?: number
 }
 
 /** Components and settings as the use cases share them. */
 export interface Registration extends RegistryComponents {
-  init: Required<Omit<RegistryInit, 'urls'>> & Pick<RegistryInit, 'urls'>
+  init: Required<Omit<RegistryInit, 'urls' | 'fetch'>> & Pick<RegistryInit, 'urls'>
   /** One writer a digest: commit, deletion and quarantine of the same blob never interleave. */
   blobLocks: KeyedLock
   /** One writer an upload session. */

@@ -6,12 +6,13 @@
  */
 
 import type { Digest } from '../oci/digest.ts'
-import { openBlob } from './blobs/open.ts'
 import { deleteBlob } from './blobs/remove.ts'
 import { Settler } from './blobs/settle.ts'
 import { statBlob } from './blobs/stat.ts'
 import { VerifiedBlobs } from './blobs/verified.ts'
 import type { Registration, RegistryComponents, RegistryInit } from './components.ts'
+import { Fetches } from './fetch/fetches.ts'
+import { openOrFetchBlob } from './fetch/open-blob.ts'
 import { inspect } from './inspect.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { listReferrers, listRepositories, listTags } from './lists.ts'
@@ -45,6 +46,7 @@ export interface OpenRegistry {
 }
 
 export async function openRegistry(components: RegistryComponents, init: RegistryInit = {}): Promise<OpenRegistry> {
+  const { fetch, ...rest } = init
   const registration: Registration = {
     ...components,
     init: {
@@ -54,7 +56,7 @@ export async function openRegistry(components: RegistryComponents, init: Registr
       sparse: 'none',
       platforms: 'all',
       sessionWaitMs: 10_000,
-      ...init
+      ...rest
     },
     blobLocks: new KeyedLock(),
     sessionLocks: new KeyedLock(),
@@ -63,18 +65,22 @@ export async function openRegistry(components: RegistryComponents, init: Registr
   }
   const sessions = new OpenSessions()
   await recover(registration, sessions)
+  const fetches = new Fetches(registration, sessions, fetch)
   return {
-    registry: assemble(registration, sessions),
+    registry: assemble(registration, sessions, fetches),
     suspect: digest => confirmRot(registration, digest),
-    close: () => registration.settler.close()
+    close: async () => {
+      await fetches.close()
+      await registration.settler.close()
+    }
   }
 }
 
-function assemble(registration: Registration, sessions: OpenSessions): Registry {
+function assemble(registration: Registration, sessions: OpenSessions, fetches: Fetches): Registry {
   const collect = exclusive('garbage collection', (options?: GcOptions) => collectGarbage(registration, options))
   return {
     statBlob: (...args) => statBlob(registration, ...args),
-    openBlob: (...args) => openBlob(registration, ...args),
+    openBlob: (...args) => openOrFetchBlob(registration, fetches, ...args),
     deleteBlob: (...args) => deleteBlob(registration, ...args),
     startUpload: (repository, algorithm) => startUpload(registration, sessions, repository, algorithm),
     mountBlob: (...args) => mountBlob(registration, ...args),

@@ -16,7 +16,9 @@ export interface BlobView {
 }
 
 /** A blob opened for reading; {@link close} is owed, also after a failed read. */
-export interface BlobReading extends BlobView {
+export interface BlobReading extends Omit<BlobView, 'root'> {
+  /** Absent while the blob is still being fetched: only all of its bytes tell. */
+  root?: CID
   /**
    * Verified chunks; one is valid until the next is asked for. Throws CONTENT_CORRUPT before the first byte that does
    * not hash, so the caller cuts the response.
@@ -157,7 +159,10 @@ export interface Inspection {
 export interface Registry {
   /** end-2 HEAD. @throws {RegistryError} BLOB_UNKNOWN */
   statBlob(repository: string, digest: Digest, options?: AbortOptions): Promise<BlobView>
-  /** end-2. @throws {RegistryError} BLOB_UNKNOWN */
+  /**
+   * end-2. A blob that is the repository's but not on this disk is fetched, where there are sources; {@link statBlob} and
+   * {@link mountBlob} answer for this disk only. @throws {RegistryError} BLOB_UNKNOWN, UNAVAILABLE with `Retry-After`
+   */
   openBlob(repository: string, digest: Digest, options?: AbortOptions): Promise<BlobReading>
   /** end-10: takes the blob out of the repository; GC frees the bytes when no repository holds it. @throws BLOB_UNKNOWN */
   deleteBlob(repository: string, digest: Digest, options?: AbortOptions): Promise<void>

@@ -6,7 +6,7 @@ import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import { openMetadata } from '../../src/metadata/open.ts'
 import { type Digest, type DigestAlgorithm, digestOf } from '../../src/oci/digest.ts'
 import { mediaTypes } from '../../src/oci/media-types.ts'
-import type { RegistryInit } from '../../src/registry/components.ts'
+import type { RegistryComponents, RegistryInit } from '../../src/registry/components.ts'
 import { openRegistry } from '../../src/registry/index.ts'
 import type { BlobFiles, Log, MetadataStore, UploadStaging } from '../../src/registry/ports.ts'
 import type { PutManifestResult, Registry } from '../../src/registry/registry.ts'
@@ -31,7 +31,8 @@ export interface TemporaryRegistry {
 export async function openTemporaryRegistry(
   init: RegistryInit = {},
   folder?: string,
-  skew = 0
+  skew = 0,
+  more: Partial<RegistryComponents> = {}
 ): Promise<TemporaryRegistry> {
   const root = folder ?? (await mkdtemp(join(tmpdir(), 'pinnace-registry-')))
   let ahead = skew
@@ -43,7 +44,8 @@ export async function openTemporaryRegistry(
     files: storage.blobs,
     dags: new UnixfsDagBuilder(),
     clock: { now: () => Date.now() + ahead },
-    log: silent
+    log: silent,
+    ...more
   }
   const { registry, close } = await openRegistry(components, init)
   const shut = async () => {
@@ -62,7 +64,7 @@ export async function openTemporaryRegistry(
     },
     reopen: async () => {
       await shut()
-      return openTemporaryRegistry(init, root, ahead)
+      return openTemporaryRegistry(init, root, ahead, more)
     },
     close: async () => {
       await shut()

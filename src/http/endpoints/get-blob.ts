@@ -1,7 +1,7 @@
 import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { parseRange } from '../../oci/range.ts'
-import type { BlobReading, BlobView } from '../../registry/registry.ts'
+import type { BlobReading } from '../../registry/registry.ts'
 import type { Door } from '../door.ts'
 import { etagOf, ifRangeHolds, noneMatchNames } from '../etag.ts'
 import type { Exchange, HeaderList } from '../exchange.ts'
@@ -48,7 +48,8 @@ async function sendBlob(door: Door, exchange: Exchange, reading: BlobReading): P
   await pumpBlob(exchange, range === 'whole' ? 200 : 206, headers, reading, span, door.init.writeStallMs)
 }
 
-function headersOf({ digest, root }: BlobView): HeaderList {
+function headersOf({ digest, root }: Pick<BlobReading, 'digest' | 'root'>): HeaderList {
+  const path = root === undefined ? [] : ['X-Ipfs-Path', `/ipfs/${root}`]
   return [
     'Content-Type',
     'application/octet-stream',
@@ -60,7 +61,6 @@ function headersOf({ digest, root }: BlobView): HeaderList {
     'bytes',
     'Cache-Control',
     immutable,
-    'X-Ipfs-Path',
-    `/ipfs/${root}`
+    ...path
   ]
 }
