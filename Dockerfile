@@ -18,7 +18,7 @@ FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="Pinnace" \
       org.opencontainers.image.description="An OCI/Docker registry that is an IPFS node" \
       org.opencontainers.image.licenses="Apache-2.0 OR MIT"
-COPY --from=build /build/package.json /opt/pinnace/package.json
+COPY LICENSE-APACHE LICENSE-MIT package.json /opt/pinnace/
 COPY --from=build /build/node_modules /opt/pinnace/node_modules
 COPY --from=build /build/dist /opt/pinnace/dist
 COPY config/registry.yml /etc/docker/registry/config.yml

@@ -98,7 +98,8 @@ async function readLock(): Promise<Lock> {
 async function makeContext(): Promise<string> {
   const context = join(work, 'context')
   await mkdir(join(context, 'config'), { recursive: true })
-  for (const name of ['Dockerfile', '.dockerignore', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'src']) {
+  const sources = ['LICENSE-APACHE', 'LICENSE-MIT', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'src']
+  for (const name of ['Dockerfile', '.dockerignore', ...sources]) {
     await cp(join(repository, name), join(context, name), { recursive: true })
   }
   await cp(join(repository, 'config', 'registry.yml'), join(context, 'config', 'registry.yml'))
