@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
@@ -8,17 +8,11 @@ import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CID } from 'multiformats/cid'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { directoryDag, shardingThreshold } from '../../src/ipfs/dag/directory.ts'
-import { indexJson, ociLayout } from '../../src/ipfs/dag/image.ts'
-import { BlockSet } from '../../src/ipfs/dag/node.ts'
-import { namesForBlockOf } from '../ipfs/folder-of-size.ts'
-import { fixtureImages } from '../ipfs/image-vectors.ts'
-import { blocksOfCar, completeness } from './car.ts'
 import { type Kubo, startKubo } from './kubo.ts'
 import { type Pinnace, startPinnace } from './node.ts'
-import { mediaTypes, pushBlob, pushBytes, pushImage, pushManifest, sha256OfFile } from './push.ts'
+import { pushBlob, pushBytes, sha256OfFile } from './push.ts'
 import { slowLink } from './slow-link.ts'
-import { describeWithTools, runTool } from './tools.ts'
+import { describeWithTools } from './tools.ts'
 
 const MiB = 1024 * 1024
 
@@ -74,55 +68,6 @@ describeWithTools(['ipfs'], 'Kubo reads from a node', () => {
       await rm(path)
     }, 400_000)
   }
-
-  it('an image, as an OCI layout that adds up to the same CID', async () => {
-    const layers = [randomBytes(3 * MiB + 7), Buffer.from('a small layer'), Buffer.alloc(2 * MiB)]
-    const { imageCid } = await pushImage(node.url, 'images', 'one', { architecture: 'amd64', layers })
-    const layout = join(folder, 'image')
-    await kubo.get(imageCid, layout)
-    expect(await readdir(join(layout, 'blobs', 'sha256'))).toHaveLength(5)
-    expect(await readFile(join(layout, 'oci-layout'), 'utf8')).toBe('{"imageLayoutVersion":"1.0.0"}')
-    expect(await kubo.addOnlyHash(layout)).toBe(imageCid)
-  })
-
-  it('a multi-platform index, with all its children', async () => {
-    const children = []
-    for (const architecture of ['amd64', 'arm64']) {
-      const layers = [randomBytes(MiB + 1), Buffer.from('shared by both')]
-      const { descriptor } = await pushImage(node.url, 'images', architecture, { architecture, layers })
-      children.push({ ...descriptor, platform: { architecture, os: 'linux' } })
-    }
-    const index = { schemaVersion: 2, mediaType: mediaTypes.index, manifests: children }
-    const { imageCid } = await pushManifest(node.url, 'images', 'multi', index)
-    const layout = join(folder, 'index')
-    await kubo.get(imageCid, layout)
-    expect(await readdir(join(layout, 'blobs', 'sha256'))).toHaveLength(8)
-    expect(await kubo.addOnlyHash(layout)).toBe(imageCid)
-  })
-
-  it('an image of 2,500 layers, whose folder is sharded', async () => {
-    const layers = Array.from({ length: 2500 }, (_, index) => Buffer.from(`layer ${index}`))
-    const { imageCid } = await pushImage(node.url, 'images', 'wide', { architecture: 'amd64', layers })
-    const layout = join(folder, 'wide')
-    await kubo.get(imageCid, layout)
-    expect(await readdir(join(layout, 'blobs', 'sha256'))).toHaveLength(2502)
-    expect(await kubo.addOnlyHash(layout)).toBe(imageCid)
-  }, 240_000)
-
-  it('a pinned image, which is then complete without the node', async () => {
-    const layers = [randomBytes(5 * MiB), randomBytes(100)]
-    const { imageCid } = await pushImage(node.url, 'images', 'pinned', { architecture: 'amd64', layers })
-    await kubo.ipfs(['pin', 'add', '--progress=false', imageCid])
-    const { bytes } = await kubo.ipfs(['dag', 'export', '--progress=false', '--offline', imageCid])
-    expect(completeness(imageCid, blocksOfCar(bytes))).toBe(2 + 3 + 5 + 1 + 1 + 1 + 1)
-  })
-
-  it('a CAR of an image, complete', async () => {
-    const layers = [randomBytes(3 * MiB), Buffer.from('last')]
-    const { imageCid } = await pushImage(node.url, 'images', 'exported', { architecture: 'amd64', layers })
-    const { bytes } = await kubo.ipfs(['dag', 'export', '--progress=false', imageCid])
-    expect(completeness(imageCid, blocksOfCar(bytes))).toBe(2 + 3 + 3 + 1 + 1 + 1 + 1)
-  })
 
   it('two blobs with 25 s of silence between them', async () => {
     for (const silence of [0, 25_000]) {
@@ -210,109 +155,4 @@ describeWithTools(['ipfs'], 'Kubo reads from a node', () => {
       await caller.close()
     }
   })
-})
-
-describeWithTools(['ipfs', 'skopeo'], 'skopeo reads what Kubo fetched', () => {
-  let folder: string
-  let node: Pinnace
-  let kubo: Kubo
-
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'pinnace-skopeo-'))
-    ;[node, kubo] = await Promise.all([startPinnace(), startKubo()])
-    const [address = ''] = (await node.id()).multiaddrs
-    await kubo.connect(address)
-  })
-
-  afterAll(async () => {
-    await Promise.all([node?.close(), kubo?.close()])
-    await rm(folder, { recursive: true, force: true })
-  })
-
-  const skopeo = async (...args: string[]) => await runTool('skopeo', ['--insecure-policy', ...args])
-
-  it('inspects and copies an image', async () => {
-    const layers = [randomBytes(2 * MiB), Buffer.from('top')]
-    const { imageCid, descriptor } = await pushImage(node.url, 'images', 'one', { architecture: 'amd64', layers })
-    const layout = join(folder, 'image')
-    await kubo.get(imageCid, layout)
-    const inspected: { Digest: string; Layers: string[] } = JSON.parse(
-      (await skopeo('inspect', `oci:${layout}`)).stdout
-    )
-    expect(inspected.Digest).toBe(descriptor.digest)
-    expect(inspected.Layers).toHaveLength(2)
-    await skopeo('copy', `oci:${layout}`, `dir:${join(folder, 'copied')}`)
-    expect((await readdir(join(folder, 'copied'))).length).toBeGreaterThanOrEqual(4)
-  })
-
-  it('inspects and copies a multi-platform index', async () => {
-    const children = []
-    for (const architecture of ['amd64', 'arm64']) {
-      const image = { architecture, layers: [randomBytes(MiB + 1)] }
-      const { descriptor } = await pushImage(node.url, 'images', architecture, image)
-      children.push({ ...descriptor, platform: { architecture, os: 'linux' } })
-    }
-    const index = { schemaVersion: 2, mediaType: mediaTypes.index, manifests: children }
-    const { imageCid } = await pushManifest(node.url, 'images', 'multi', index)
-    const layout = join(folder, 'index')
-    await kubo.get(imageCid, layout)
-    for (const architecture of ['amd64', 'arm64']) {
-      const platform = ['--override-os', 'linux', '--override-arch', architecture]
-      const inspected: { Architecture: string } = JSON.parse(
-        (await skopeo(...platform, 'inspect', `oci:${layout}`)).stdout
-      )
-      expect(inspected.Architecture).toBe(architecture)
-    }
-    await skopeo('copy', '--all', `oci:${layout}`, `dir:${join(folder, 'all')}`)
-    expect((await readdir(join(folder, 'all'))).length).toBeGreaterThanOrEqual(7)
-  })
-})
-
-describeWithTools(['ipfs'], 'Kubo computes the same CIDs', () => {
-  let folder: string
-  let kubo: Kubo
-
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'pinnace-vectors-'))
-    kubo = await startKubo()
-  })
-
-  afterAll(async () => {
-    await kubo?.close()
-    await rm(folder, { recursive: true, force: true })
-  })
-
-  for (const name of ['image', 'index', 'sha512', 'sharded'] as const) {
-    it(`of the published vector "${name}"`, async () => {
-      const text = await readFile(new URL('../fixtures/image-cid.json', import.meta.url), 'utf8')
-      const { manifest, blobs, roots, imageCid, dagSize } = fixtureImages(text)[name]
-      const layout = join(folder, name)
-      for (const { digest, bytes } of blobs) {
-        const path = join(layout, 'blobs', digest.replace(':', '/'))
-        await mkdir(join(path, '..'), { recursive: true })
-        await writeFile(path, bytes)
-        const root = roots[digest]
-        if (root !== undefined) expect(await kubo.addOnlyHash(path)).toBe(root)
-      }
-      await writeFile(join(layout, 'oci-layout'), ociLayout)
-      await writeFile(join(layout, 'index.json'), indexJson(manifest))
-      expect(await kubo.add(layout)).toBe(imageCid)
-      const stat: { CumulativeSize: number } = JSON.parse(
-        (await kubo.ipfs(['files', 'stat', '--enc=json', `/ipfs/${imageCid}`])).stdout
-      )
-      expect(stat.CumulativeSize).toBe(dagSize)
-    })
-  }
-
-  for (const size of [shardingThreshold - 1, shardingThreshold, shardingThreshold + 1]) {
-    it(`of a folder whose block would have ${size} bytes`, async () => {
-      const layout = join(folder, String(size))
-      await mkdir(layout)
-      const cid = CID.parse('bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku')
-      const names = namesForBlockOf(size)
-      for (const name of names) await writeFile(join(layout, name), '')
-      const dag = await directoryDag(new Map(names.map(name => [name, { cid, dagSize: 0 }])), new BlockSet())
-      expect(await kubo.addOnlyHash(layout)).toBe(dag.cid.toString())
-    })
-  }
 })
