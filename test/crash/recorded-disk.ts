@@ -59,6 +59,8 @@ export class RecordedDisk {
 
   apply(call: Call): void {
     const number = this.#calls++
+    // Closing is not recorded: a number may have become a socket since.
+    if ('file' in call && !this.holds(call.file)) return
     switch (call.type) {
       case 'open':
         this.#opened(number, call)
@@ -85,9 +87,9 @@ export class RecordedDisk {
     }
   }
 
-  /** Whether a descriptor is a file or folder of this disk, not a socket or terminal. */
-  holds(fd: number): boolean {
-    return this.#open.has(fd)
+  /** Whether a path is of this disk; sockets and terminals are not. */
+  holds(path: string): boolean {
+    return path === this.#root || path.startsWith(`${this.#root}/`)
   }
 
   /** Writes what survives into an empty folder. */

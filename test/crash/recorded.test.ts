@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startDaemon } from '../interop/daemon.ts'
@@ -57,10 +58,12 @@ describeWithTools(['strace'], 'a power cut at any point of real pushes', () => {
 
 /** Pushes images into a node that strace watches, several at a time. */
 async function record(folder: string, data: string, promises: Map<string, Promised>): Promise<void> {
+  // -D: the node is the process started here, and strace one beside it, so that the node gets the signals.
   const command = [
+    '-D',
     '-f',
     '--seccomp-bpf',
-    '-qq',
+    '-q',
     '-y',
     '-xx',
     '-s',
@@ -95,6 +98,26 @@ async function record(folder: string, data: string, promises: Map<string, Promis
   } finally {
     await node.stop()
   }
+  // strace writes on for a moment after the node has gone.
+  const giveUp = Date.now() + 30_000
+  const end = new RegExp(`^${node.pid} +\\+\\+\\+ exited with 0 `, 'm')
+  while (!end.test(await endOf(join(folder, 'trace')))) {
+    if (Date.now() > giveUp) throw new Error(`the recording does not end:\n${node.logs()}`)
+    await sleep(100)
+  }
+}
+
+/** The last lines of a file that may be very long. */
+async function endOf(path: string): Promise<string> {
+  const file = await open(path, 'r')
+  try {
+    const { size } = await file.stat()
+    const length = Math.min(size, 4096)
+    const { buffer } = await file.read(Buffer.alloc(length), 0, length, size - length)
+    return buffer.toString('latin1')
+  } finally {
+    await file.close()
+  }
 }
 
 /** Cuts the power after every sync and opens what is left. */
@@ -109,9 +132,9 @@ async function replay(
   const kept = new Map<string, Promised>()
   let points = 0
   for (const [index, call] of calls.entries()) {
-    if (call.type === 'write' && !disk.holds(call.fd)) acknowledge(call.bytes, promises, kept)
+    if (call.type === 'write' && !disk.holds(call.file)) acknowledge(call.bytes, promises, kept)
     // What one sync made durable is all there is until the next one: promises made in between are due at its end.
-    if (call.type === 'sync' && disk.holds(call.fd) && index > 0) {
+    if (call.type === 'sync' && disk.holds(call.file) && index > 0) {
       await examine(disk, folder, survival(), kept)
       points++
     }

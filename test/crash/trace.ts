@@ -1,13 +1,16 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 
-/** A system call of the recorded process that changes the disk or answers a client. */
+/**
+ * A system call of the recorded process that changes the disk or answers a client. `file` is what its descriptor stood for
+ * at that moment: a path, or `socket:[…]` and the like.
+ */
 export type Call =
   | { type: 'open'; path: string; fd: number; create: boolean; truncate: boolean; append: boolean }
-  | { type: 'write'; fd: number; bytes: Buffer; offset?: number }
-  | { type: 'truncate'; fd: number; length: number }
+  | { type: 'write'; fd: number; file: string; bytes: Buffer; offset?: number }
+  | { type: 'truncate'; fd: number; file: string; length: number }
   /** `begun` counts the calls that had ended when the sync began: only those are surely on the disk. */
-  | { type: 'sync'; fd: number; begun: number }
+  | { type: 'sync'; fd: number; file: string; begun: number }
   | { type: 'rename' | 'link'; from: string; to: string }
   | { type: 'unlink' | 'mkdir'; path: string }
 
@@ -46,6 +49,7 @@ function parseCall(text: string, begun: number): Call | undefined {
   const [, name = '', args = '', result = '-1'] = match
   if (Number(result) < 0) return undefined
   const fd = Number(/^(\d+)/.exec(args)?.[1] ?? -1)
+  const file = unhex(/^\d+<((?:\\x[0-9a-f]{2})*)/.exec(args)?.[1] ?? '').toString()
   const strings = [...args.matchAll(/"((?:\\x[0-9a-f]{2})*)"/g)].map(string => unhex(string[1] ?? ''))
   const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = strings
   switch (name) {
@@ -60,15 +64,21 @@ function parseCall(text: string, begun: number): Call | undefined {
       }
     case 'write':
     case 'writev':
-      return { type: 'write', fd, bytes: Buffer.concat(strings).subarray(0, Number(result)) }
+      return { type: 'write', fd, file, bytes: Buffer.concat(strings).subarray(0, Number(result)) }
     case 'pwrite64':
     case 'pwritev':
-      return { type: 'write', fd, bytes: Buffer.concat(strings).subarray(0, Number(result)), offset: lastNumber(args) }
+      return {
+        type: 'write',
+        fd,
+        file,
+        bytes: Buffer.concat(strings).subarray(0, Number(result)),
+        offset: lastNumber(args)
+      }
     case 'ftruncate':
-      return { type: 'truncate', fd, length: lastNumber(args) }
+      return { type: 'truncate', fd, file, length: lastNumber(args) }
     case 'fsync':
     case 'fdatasync':
-      return { type: 'sync', fd, begun }
+      return { type: 'sync', fd, file, begun }
     case 'rename':
     case 'renameat':
     case 'renameat2':
