@@ -67,6 +67,7 @@ export class BitswapProbe {
   #waiting: { count: number; resolve: () => void } | undefined
   #incoming: Stream | undefined
   #hold = false
+  #breaks = 0
 
   constructor(libp2p: Libp2p) {
     this.libp2p = libp2p
@@ -122,7 +123,17 @@ export class BitswapProbe {
     this.#incoming?.resume()
   }
 
+  /** Resets so many of the next streams as soon as something comes. */
+  breakStreams(count: number): void {
+    this.#breaks = count
+  }
+
   #listen(stream: Stream): void {
+    if (this.#breaks > 0) {
+      this.#breaks--
+      stream.addEventListener('message', () => stream.abort(new Error('broken')), { once: true })
+      return
+    }
     this.#incoming = stream
     const frames = new FrameReader(4 * 1024 * 1024)
     stream.addEventListener('message', ({ data }) => {

@@ -230,6 +230,20 @@ describe('BitswapServer', () => {
     expect(await probe.ask([{ cid: root }])).toEqual([{ block: Buffer.from('still here') }])
   })
 
+  it('sends on a new stream what was on one that broke', async () => {
+    const { add, probe } = await serving()
+    const bytes = randomBytes(8 * MiB)
+    await add(bytes)
+    const absent = rawCid(Buffer.from('absent'))
+    const leaves = Array.from({ length: 8 }, (_, index) => bytes.subarray(index * MiB, (index + 1) * MiB))
+    probe.breakStreams(2)
+    await probe.send(wantlistMessage([absent, ...leaves.map(rawCid)].map(cid => ({ cid }))))
+    const missing = (): number =>
+      leaves.filter(leaf => !probe.told.some(told => 'block' in told && told.block.equals(leaf))).length
+    while (missing() > 0) await delay(20)
+    expect(probe.told).toContainEqual({ cid: absent.toString(), have: false })
+  })
+
   it('leaves fetching to Helia, on the same streams', async () => {
     const here = await heliaWithServer()
     const there = await heliaWithServer()

@@ -8,7 +8,7 @@ import { type Want, Wants } from './wants.ts'
 
 export const protocol = '/ipfs/bitswap/1.2.0'
 
-/** Blocks read ahead of the one being sent: the memory a peer can make this node use, in blocks. */
+/** Blocks of one peer in memory: the one being sent and those read ahead. */
 const readAhead = 3
 /** Bytes up to which a block is sent where only its presence was asked, as Kubo does. */
 const smallBlock = 1024
@@ -18,6 +18,8 @@ const maxPresences = 1024
 const sendTimeout = 5 * 60_000
 /** ms to open a stream. */
 const openTimeout = 30_000
+/** Streams that may break in a row before a peer is given up. */
+const maxFailures = 3
 /** ms an unused stream to a peer is kept open. */
 const idleTimeout = 10_000
 
@@ -27,15 +29,21 @@ export interface SessionComponents {
   log: Log
 }
 
-type Answer = { want: Want } & ({ bytes: Uint8Array } | { have: boolean })
+type Answer = { bytes: Uint8Array } | { have: boolean }
 
-/** Serving one peer: reads a few blocks ahead, sends them in order, one message a block, on one stream. */
+interface Ahead {
+  want: Want
+  answer: Promise<Answer | undefined>
+}
+
+/** Serving one peer: reads two blocks ahead, sends them in order, one message a block, on one stream. */
 export class Session {
   readonly #peer: PeerId
   readonly #components: SessionComponents
   readonly #wants = new Wants()
   readonly #closing = new AbortController()
   #running = false
+  #failures = 0
   #stream: Stream | undefined
   #idle: NodeJS.Timeout | undefined
 
@@ -75,41 +83,62 @@ export class Session {
   }
 
   async #run(): Promise<void> {
-    const ahead: Promise<Answer | undefined>[] = []
-    let presences: Presence[] = []
+    const ahead: Ahead[] = []
+    const told: Want[] = []
+    const presences: Presence[] = []
     for (;;) {
-      while (ahead.length < readAhead && this.#wants.size > 0) ahead.push(this.#answer(this.#wants.take()))
-      const next = ahead.shift()
+      while (ahead.length < readAhead && this.#wants.size > 0) this.#readAhead(ahead)
+      const [next] = ahead
       if (next === undefined) break
-      const answer = await next
-      if (answer === undefined) continue
-      const { cid } = answer.want
-      if ('have' in answer) presences.push({ cid, have: answer.have })
-      const block = 'bytes' in answer ? { cid, bytes: answer.bytes } : undefined
-      const done = ahead.length === 0 && this.#wants.size === 0
-      if (block !== undefined || done || presences.length >= maxPresences) {
-        await this.#send(encodeMessage(presences, block))
-        presences = []
+      const answer = await next.answer
+      if (answer !== undefined && 'have' in answer) {
+        told.push(next.want)
+        presences.push({ cid: next.want.cid, have: answer.have })
       }
+      const block = answer !== undefined && 'bytes' in answer ? { cid: next.want.cid, bytes: answer.bytes } : undefined
+      const last = ahead.length === 1 && this.#wants.size === 0
+      if (block !== undefined || presences.length >= maxPresences || (last && presences.length > 0)) {
+        await this.#sendOr(() => [...told, ...ahead.map(({ want }) => want)], encodeMessage(presences, block))
+        told.length = presences.length = 0
+      }
+      ahead.shift()
     }
-    if (presences.length > 0) await this.#send(encodeMessage(presences))
+  }
+
+  #readAhead(ahead: Ahead[]): void {
+    const want = this.#wants.take()
+    if (want !== undefined) ahead.push({ want, answer: this.#answer(want) })
   }
 
   /** Never rejects: a block that cannot be read is one that this peer has to look for elsewhere. */
-  async #answer(want: Want | undefined): Promise<Answer | undefined> {
-    if (want === undefined) return undefined
+  async #answer(want: Want): Promise<Answer | undefined> {
     const options = { signal: this.#closing.signal }
     try {
-      if (want.presenceOnly) {
-        const found = await this.#components.blocks.find(want.cid, options)
-        if (found !== undefined && found.length > smallBlock) return { want, have: true }
-      }
-      return { want, bytes: await this.#components.blocks.read(want.cid, options) }
+      const found = want.presenceOnly ? await this.#components.blocks.find(want.cid, options) : undefined
+      if (found !== undefined && found.length > smallBlock) return { have: true }
+      if (want.presenceOnly && found === undefined) return this.#unmet(want)
+      return { bytes: await this.#components.blocks.read(want.cid, options) }
     } catch (error) {
       if (options.signal.aborted) return undefined
-      if (error instanceof Error && error.name === 'NotFoundError') this.#wants.keepUnmet(want)
-      else this.#components.log.error({ err: error, cid: want.cid.toString() }, 'cannot read a block a peer asked for')
-      return want.sendDontHave ? { want, have: false } : undefined
+      if (error instanceof Error && error.name === 'NotFoundError') return this.#unmet(want)
+      this.#components.log.error({ err: error, cid: want.cid.toString() }, 'cannot read a block a peer asked for')
+      return want.sendDontHave ? { have: false } : undefined
+    }
+  }
+
+  #unmet(want: Want): Answer | undefined {
+    this.#wants.keepUnmet(want)
+    return want.sendDontHave ? { have: false } : undefined
+  }
+
+  /** A stream that breaks is replaced: the peer would ask again only after half a minute. */
+  async #sendOr(unsent: () => Want[], parts: readonly Uint8Array[]): Promise<void> {
+    try {
+      await this.#send(parts)
+      this.#failures = 0
+    } catch (error) {
+      if (++this.#failures < maxFailures) for (const want of unsent()) this.#wants.putBack(want)
+      throw error
     }
   }
 
@@ -136,9 +165,12 @@ export class Session {
     stream?.close({ signal: AbortSignal.timeout(openTimeout) }).catch((error: Error) => stream.abort(error))
   }
 
-  /** Whatever this peer wanted it will ask for again, if it is still there. */
+  /** Whatever a peer that was given up wanted it will ask for again, if it is still there. */
   #giveUp(cause: unknown): void {
-    this.#wants.clear()
+    if (this.#failures >= maxFailures) {
+      this.#wants.clear()
+      this.#failures = 0
+    }
     this.#stream?.abort(cause instanceof Error ? cause : new Error(String(cause)))
     this.#stream = undefined
     if (!this.#closing.signal.aborted) {

@@ -56,6 +56,12 @@ export class Wants {
     return undefined
   }
 
+  /** The answer did not get out. */
+  putBack(want: Want): void {
+    const key = keyOf(want.cid)
+    if (!this.#pending.has(key)) this.#pending.set(key, want)
+  }
+
   /** The block of a want is not here: the oldest such want goes when there are too many. */
   keepUnmet(want: Want): void {
     const key = keyOf(want.cid)
