@@ -115,11 +115,9 @@ class OpenFiles {
     entry.readers--
     if (entry.readers > 0) return
     if (this.#entries.get(digest) !== entry) void closeEntry(entry)
+    else if (this.#entries.size > maxOpen) this.#drop(digest, entry)
     else {
-      entry.timer = setTimeout(() => {
-        this.#entries.delete(digest)
-        void closeEntry(entry)
-      }, idleMs)
+      entry.timer = setTimeout(() => this.#drop(digest, entry), idleMs)
       entry.timer.unref()
     }
   }
@@ -128,10 +126,14 @@ class OpenFiles {
     if (this.#entries.size <= maxOpen) return
     for (const [digest, entry] of this.#entries) {
       if (entry.readers > 0) continue
-      this.#entries.delete(digest)
-      void closeEntry(entry)
+      this.#drop(digest, entry)
       return
     }
+  }
+
+  #drop(digest: Digest, entry: Entry): void {
+    this.#entries.delete(digest)
+    void closeEntry(entry)
   }
 }
 

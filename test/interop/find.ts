@@ -27,6 +27,7 @@ const requirements = {
   htpasswd: { install: apt('apache2-utils') },
   ip: { install: apt('iproute2'), root: true },
   ipfs: { install: built('kubo') },
+  mount: { install: apt('mount'), root: true },
   olareg: { install: built('olareg') },
   openssl: { install: apt('openssl') },
   oras: { install: built('oras') },

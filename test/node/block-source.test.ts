@@ -1,0 +1,67 @@
+import { randomBytes } from 'node:crypto'
+import { readdir, readlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type OpenBlockSource, openBlockSource } from '../../src/node/block-source.ts'
+import { digestOf } from '../../src/oci/digest.ts'
+import { openTemporaryRegistry, pushBlob, pushImage, type TemporaryRegistry } from '../registry/temporary-registry.ts'
+
+let node: TemporaryRegistry
+let source: OpenBlockSource
+let open: (repository: string) => boolean
+
+beforeEach(async () => {
+  node = await openTemporaryRegistry()
+  open = () => true
+  source = openBlockSource({
+    metadata: node.metadata,
+    files: node.files,
+    blobPath: digest => join(node.folder, digest),
+    authorize: (subject, action, repository) => subject.kind === 'anonymous' && action === 'pull' && open(repository)
+  })
+})
+afterEach(async () => {
+  await source.close()
+  await node.close()
+})
+
+describe('ranges', () => {
+  test('of a blob and of a manifest', async () => {
+    const { layers, manifest, digest } = await pushImage(node.registry, 'a', 'x', [2_000_000])
+    const layer = layers[0] ?? Buffer.alloc(0)
+    const range = await source.readRange(`blob:${digestOf(layer)}`, 1_048_576, 1_048_576)
+    expect(Buffer.from(range ?? []).equals(layer.subarray(1_048_576))).toBe(true)
+    expect(Buffer.from((await source.readRange(`manifest:${digest}`, 2, 5)) ?? [])).toEqual(manifest.subarray(2, 7))
+    expect(await source.readRange(`blob:${digestOf(Buffer.from('absent'))}`, 0, 1)).toBeUndefined()
+  })
+
+  test('of many blobs at once keep few files open, and none after closing', async () => {
+    const blobs = Array.from({ length: 80 }, () => randomBytes(100))
+    for (const blob of blobs) await pushBlob(node.registry, 'a', blob)
+    const read = await Promise.all(blobs.map(blob => source.readRange(`blob:${digestOf(blob)}`, 0, 100)))
+    for (const [index, bytes] of read.entries()) expect(Buffer.from(bytes ?? [])).toEqual(blobs[index])
+    await expect.poll(() => openBlobs(node.folder)).toBeLessThanOrEqual(32)
+    await source.close()
+    await expect.poll(() => openBlobs(node.folder)).toBe(0)
+  })
+})
+
+test('a blob or image may be served while any repository that holds it may be pulled', async () => {
+  const { digest, layers } = await pushImage(node.registry, 'private/a', 'x')
+  const layer = digestOf(layers[0] ?? Buffer.alloc(0))
+  open = name => !name.startsWith('private/')
+  for (const home of [`blob:${layer}`, `image:${digest}`, `manifest:${digest}`] as const)
+    expect(await source.mayServe(home)).toBe(false)
+  await node.registry.mountBlob('public/b', layer, 'private/a', () => true)
+  expect(await source.mayServe(`blob:${layer}`)).toBe(true)
+  expect(await source.mayServe(`image:${digest}`)).toBe(false)
+  expect(await source.mayServe(`blob:${digestOf(Buffer.from('absent'))}`)).toBe(false)
+})
+
+/** Blob files that this process has open, by Linux' own account. */
+async function openBlobs(folder: string): Promise<number> {
+  const links = await Promise.all(
+    (await readdir('/proc/self/fd')).map(fd => readlink(`/proc/self/fd/${fd}`).catch(() => ''))
+  )
+  return links.filter(path => path.startsWith(`${folder}/blobs/`)).length
+}
