@@ -25,6 +25,7 @@ export async function appendBody(
   const onAbort = (): void => stop.abort(options.signal?.reason)
   options.signal?.throwIfAborted()
   file.begin(size)
+  file.readBack = options.readBack === true
   options.signal?.addEventListener('abort', onAbort, { once: true })
   file.onFailure = error => stop.abort(error)
   const slots = new SlotFiller(file, size, ring, stop.signal)

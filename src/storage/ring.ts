@@ -9,6 +9,11 @@ export interface Slot {
   readonly bytes: Buffer
 }
 
+/** Of the platform's types, which this project does not load, the one thing needed here. */
+declare const WebAssembly: {
+  Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => { readonly buffer: SharedArrayBuffer }
+}
+
 interface Waiter {
   resolve(slot: Slot): void
   reject(reason: unknown): void
@@ -28,7 +33,7 @@ export class Ring {
   readonly #parked = new Map<Slot, () => void>()
 
   constructor(slots: number) {
-    this.memory = new SharedArrayBuffer(slots * slotSize)
+    this.memory = pageAligned(slots * slotSize)
     // The last released is the next taken, so pages that were never needed are never touched.
     for (let index = slots - 1; index >= 0; index--)
       this.#free.push({ index, bytes: Buffer.from(this.memory, index * slotSize, slotSize) })
@@ -96,5 +101,18 @@ export class Ring {
       flush()
       return
     }
+  }
+}
+
+/**
+ * Shared memory that starts at a page, as writes past the page cache need. An ordinary `SharedArrayBuffer` starts
+ * somewhere inside one; memory made for WebAssembly does not, but wants address space that a limit may deny.
+ */
+function pageAligned(bytes: number): SharedArrayBuffer {
+  const pages = Math.ceil(bytes / 65_536)
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer
+  } catch {
+    return new SharedArrayBuffer(bytes)
   }
 }

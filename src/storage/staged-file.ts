@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
+import type { DirectFile } from './direct-file.ts'
 import type { StagedHash } from './staged-hash.ts'
 import { storageError } from './storage-error.ts'
 
@@ -30,21 +31,27 @@ export class StagedFile {
   hash: StagedHash | undefined
   /** The file's name is known to survive a power cut. */
   named = false
+  /** Bytes are about to be read again: they are better kept in the page cache. */
+  readBack = false
   /** Called once, when a write fails. */
   onFailure: ((error: unknown) => void) | undefined
+  readonly #direct: DirectFile | undefined
   readonly #queue: QueuedWrite[] = []
   #position = 0
   #writing: Promise<void> | undefined
   #failure: unknown
   #dirty = true
+  /** Bytes since the last sync, and those of them that the page cache holds. */
   #unsynced = 0
+  #cached = 0
   #syncing: Promise<void> | undefined
   #damage: { error: unknown } | undefined
 
-  constructor(id: string, handle: StagedHandle, hash: StagedHash | undefined) {
+  constructor(id: string, handle: StagedHandle, hash: StagedHash | undefined, direct?: DirectFile) {
     this.id = id
     this.handle = handle
     this.hash = hash
+    this.#direct = direct
   }
 
   /** A sync failed: the kernel may have thrown pages away, so the bytes can never be vouched for again. */
@@ -99,6 +106,11 @@ export class StagedFile {
     }
   }
 
+  async close(): Promise<void> {
+    this.hash?.drop()
+    await Promise.all([this.handle.close(), this.#direct?.close()])
+  }
+
   async #writeQueued(): Promise<void> {
     while (this.#queue.length > 0) {
       const batch = this.#queue.splice(0)
@@ -116,13 +128,15 @@ export class StagedFile {
   async #writeAll(views: Uint8Array[]): Promise<void> {
     let rest = views
     while (rest.length > 0) {
-      const { bytesWritten } = await this.handle.writev(rest, this.#position)
-      this.#position += bytesWritten
+      const direct = this.readBack ? 0 : ((await this.#direct?.writev(rest, this.#position)) ?? 0)
+      const cached = direct > 0 ? 0 : (await this.handle.writev(rest, this.#position)).bytesWritten
+      this.#position += direct + cached
       this.#dirty = true
-      this.#unsynced += bytesWritten
-      rest = after(rest, bytesWritten)
+      this.#unsynced += direct + cached
+      this.#cached += cached
+      rest = after(rest, direct + cached)
     }
-    if (this.#unsynced >= writeBackSize) this.#writeBack()
+    if (this.#cached >= writeBackSize) this.#writeBack()
   }
 
   /** A failure is kept and told by the next {@link sync}. */
@@ -133,6 +147,7 @@ export class StagedFile {
   #startSync(): void {
     this.#dirty = false
     this.#unsynced = 0
+    this.#cached = 0
     this.#syncing = this.handle
       .datasync()
       .catch(error => {

@@ -91,10 +91,7 @@ export class StagedFiles {
 
   #close(entry: Entry): void {
     const closing = entry.opening
-      .then(async file => {
-        file.hash?.drop()
-        await file.handle.close()
-      })
+      .then(file => file.close())
       // Nothing is lost with the handle: what has to be durable was synced before, and said if it failed.
       .catch(() => {})
       .finally(() => this.#closing.delete(closing))

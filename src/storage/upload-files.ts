@@ -5,6 +5,7 @@ import { RegistryError } from '../errors.ts'
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 import type { AbortOptions, AppendOptions, StagedContent, UploadStaging } from '../registry/ports.ts'
 import { appendBody } from './append-body.ts'
+import { DirectFile } from './direct-file.ts'
 import type { HashPool } from './hash-pool.ts'
 import { identityOf } from './open-blob-file.ts'
 import { blobPlace, type StoragePaths, uploadPath } from './paths.ts'
@@ -26,23 +27,31 @@ export interface UploadFilesComponents {
 export interface UploadFilesInit {
   /** Sessions whose file stays open and whose hash is kept between requests. Default 64. */
   idleSessions?: number
+  /**
+   * Bytes at the start of every blob that go through the page cache, so that small ones are in memory when first pulled;
+   * the rest goes past it where the system can do that. Default 8 MiB.
+   */
+  cachedSize?: number
 }
 
 /** Upload sessions as flat files, one an id; the size on disk is the offset. */
 export class UploadFiles implements UploadStaging {
   readonly #components: UploadFilesComponents
   readonly #files: StagedFiles
+  readonly #cachedSize: number
 
   constructor(components: UploadFilesComponents, init: UploadFilesInit = {}) {
     this.#components = components
     this.#files = new StagedFiles(init.idleSessions ?? 64)
+    this.#cachedSize = init.cachedSize ?? 8 << 20
   }
 
   async create(id: string, algorithm: DigestAlgorithm): Promise<void> {
     const path = this.#path(id)
     try {
       const handle = await open(path, 'wx+', 0o600)
-      this.#files.add(id, new StagedFile(id, handle, new StagedHash(this.#components.pool, path, algorithm)))
+      const hash = new StagedHash(this.#components.pool, path, algorithm)
+      this.#files.add(id, new StagedFile(id, handle, hash, new DirectFile(path, this.#cachedSize)))
     } catch (error) {
       throw storageError(error)
     }
@@ -140,7 +149,7 @@ export class UploadFiles implements UploadStaging {
     const path = this.#path(id)
     const reopened = async (): Promise<StagedFile> => {
       try {
-        return new StagedFile(id, await open(path, constants.O_RDWR), undefined)
+        return new StagedFile(id, await open(path, constants.O_RDWR), undefined, new DirectFile(path, this.#cachedSize))
       } catch (error) {
         throw isMissing(error) ? unknownUpload(id, error) : error
       }

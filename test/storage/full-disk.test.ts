@@ -38,7 +38,7 @@ describe.skipIf(!able && !required)(able ? title : `${title} (needs a tmpfs: run
     point = await mkdtemp(join(tmpdir(), 'pinnace-full-'))
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${10 * MiB}`, 'tmpfs', point])
     filler = join(point, 'filler')
-    storage = await openStorage(join(point, 'data'))
+    storage = await openStorage(join(point, 'data'), { uploads: { cachedSize: 2 * MiB } })
   })
   afterEach(async () => {
     await storage.close()
