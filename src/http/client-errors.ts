@@ -47,7 +47,8 @@ export function answerClientErrors(server: Server, { connections, log }: ClientE
     }
     log.debug({ remote: socket.remoteAddress, err: error }, 'malformed request')
     const message = hello ? 'this port speaks HTTP, not TLS' : undefined
-    answerRaw(socket, new RegistryError(reasons[code] ?? 'REQUEST_INVALID', message === undefined ? {} : { message }))
+    const answer = new RegistryError(reasons[code] ?? 'REQUEST_INVALID', message === undefined ? {} : { message })
+    answerRaw(socket, answer, current?.request.method === 'HEAD')
   })
   server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
     const plain = 'code' in error && error.code === 'ERR_SSL_HTTP_REQUEST'
@@ -78,7 +79,7 @@ function asSocket(stream: Duplex): Socket | undefined {
 }
 
 /** A whole response on a socket whose parser gave up; plain HTTP also to TLS, which Go clients report in so many words. */
-function answerRaw(socket: Socket, error: RegistryError): void {
+function answerRaw(socket: Socket, error: RegistryError, toHead = false): void {
   const { status, headers, body } = errorResponse(error, '')
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
@@ -86,7 +87,7 @@ function answerRaw(socket: Socket, error: RegistryError): void {
     `Content-Length: ${Buffer.byteLength(body)}`
   ]
   for (let at = 0; at + 1 < headers.length; at += 2) lines.push(`${headers[at]}: ${headers[at + 1]}`)
-  lines.push('Docker-Distribution-Api-Version: registry/2.0', '', body)
+  lines.push('Docker-Distribution-Api-Version: registry/2.0', '', toHead ? '' : body)
   endSocket(socket, lines.join('\r\n'))
 }
 

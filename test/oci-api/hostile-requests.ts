@@ -498,6 +498,12 @@ const framing: HostileRequest[] = [
     raw(`a chunk of size ${size}`, requestOf('PATCH', '{session}', ['Transfer-Encoding: chunked'], body), unsupported)
   ),
   raw(
+    'a HEAD with a broken chunk',
+    requestOf('HEAD', '/v2/app/tags/list', ['Transfer-Encoding: chunked'], 'zz\r\n'),
+    [400],
+    { methods: ['HEAD'] }
+  ),
+  raw(
     'a trailer of 20 KiB',
     requestOf(
       'PATCH',
