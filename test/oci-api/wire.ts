@@ -59,8 +59,11 @@ export function parseAnswers(received: Buffer, methods: readonly string[]): RawA
     const { status, headers } = parseHead(received.subarray(at, end).toString('latin1'))
     at = end + 4
     if (status < 200) continue
-    const bare = status === 204 || status === 304 || methods[answers.length] === 'HEAD'
-    const size = bare ? 0 : Number(headers['content-length'] ?? Number.NaN)
+    const promised = Number(headers['content-length'] ?? Number.NaN)
+    // A head that no parser understands has no method either: its refusal has a body, and is the last.
+    const refused = status >= 400 && headers.connection === 'close' && at + promised === received.length
+    const bare = status === 204 || status === 304 || (methods[answers.length] === 'HEAD' && !refused)
+    const size = bare ? 0 : promised
     if (!Number.isSafeInteger(size) || at + size > received.length) throw new Error(`the body of a ${status} is cut`)
     answers.push({ status, headers, body: received.subarray(at, at + size) })
     at += size
