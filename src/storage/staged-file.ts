@@ -89,7 +89,8 @@ export class StagedFile {
   async written(): Promise<void> {
     await this.#writing
     if (this.#failure !== undefined) throw storageError(this.#failure)
-    if (this.#unsynced >= remainderSize) this.#writeBack()
+    // What is read while it arrives comes in many small appends.
+    if (!this.readBack && this.#unsynced >= remainderSize) this.#writeBack()
   }
 
   /**

@@ -137,7 +137,7 @@ export class Gathering {
     const { uploadId, signal } = this.#flight
     const before = this.#staged ?? (await this.#create())
     try {
-      this.#staged = await staging.append(uploadId, body.batch(), { signal })
+      this.#staged = await staging.append(uploadId, body.batch(), { signal, readBack: true })
     } catch (error) {
       throw new StorageFailure(error)
     }
