@@ -37,7 +37,7 @@ const inputAndOutput = /^node:(?:fs|net|http|https|http2|tls|dgram|dns|child_pro
 /** Packages that one layer alone may know, so that the rest does not depend on them. */
 const owners: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^(?:helia|libp2p|@helia\/.+|@libp2p\/.+|@chainsafe\/.+|blockstore-.+|datastore-.+)$/, ['ipfs']],
-  [/^(?:level|classic-level|abstract-level)$/, ['metadata']],
+  [/^(?:level|classic-level|abstract-level)$/, ['metadata', 'queue']],
   [/^(?:fastify|@fastify\/.+|prom-client)$/, ['http']],
   [/^(?:commander|cli-progress|pino.*)$/, ['cli']],
   [/^(?:yaml|ajv.*|fastest-levenshtein)$/, ['config']],
