@@ -10,6 +10,8 @@ export interface HostileRequest extends WireOptions {
   send: Buffer
   /** The status of each answer on the connection. */
   statuses: number[]
+  /** Needs a door that waits 400 ms for headers and for a pausing body, no longer. */
+  hasty?: true
   /** The code of the last answer's body; `undefined` where it is no error. */
   code?: string
 }
@@ -533,7 +535,6 @@ const methods: HostileRequest[] = [
   row('POST to a probe', requestOf('POST', '/livez', [], 'x'), nowhere)
 ]
 
-/** The server under test waits 400 ms for headers and for a pausing body. */
 const slowness: HostileRequest[] = [
   raw('headers that never end', 'GET /v2/ HTTP/1.1\r\nHost: a\r\nEvil: ', [408, 'UNSUPPORTED']),
   raw('a byte of a method', 'G', [408, 'UNSUPPORTED']),
@@ -637,6 +638,6 @@ export const hostileRequests: readonly HostileRequest[] = [
   ...ranges,
   ...framing,
   ...methods,
-  ...slowness,
+  ...slowness.map(request => ({ ...request, hasty: true as const })),
   ...pipelines
 ]
