@@ -1,6 +1,7 @@
 import { RegistryError } from '../errors.ts'
 import { type Digest, isDigestShaped, parseDigest, tryParseDigest } from './digest.ts'
 import { baseMediaType, isMediaType, isNondistributable, kindOf, type ManifestKind, mediaTypes } from './media-types.ts'
+import { isNestedDeeper } from './nesting.ts'
 import { repeatedName } from './repeated-name.ts'
 
 /** A descriptor as the manifest spells it, checked. */
@@ -98,6 +99,18 @@ function parseObject(bytes: Uint8Array): Json {
 export function refuseRepeatedNames(bytes: Uint8Array): void {
   const name = repeatedName(decoder.decode(bytes))
   if (name !== undefined) throw invalid(`ambiguous manifest: field "${name.slice(0, 200)}" appears twice in one object`)
+}
+
+/** Objects and lists in each other; a manifest of the specifications has five or six, annotations nothing deeper. */
+const maxNesting = 1_000
+
+/**
+ * Refuses what would take long to parse; asked before {@link parseManifest}, of what a client sent.
+ *
+ * @throws {RegistryError} MANIFEST_INVALID
+ */
+export function refuseDeepNesting(bytes: Uint8Array): void {
+  if (isNestedDeeper(bytes, maxNesting)) throw invalid(`manifest is nested deeper than ${maxNesting} levels`)
 }
 
 function isObject(value: unknown): value is Json {

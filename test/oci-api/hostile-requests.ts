@@ -321,6 +321,11 @@ const manifests: HostileRequest[] = [
   row('lists in lists in lists', put('['.repeat(deep)), tag),
   row('objects in objects, never closed', put('{"a":'.repeat(deep)), tag),
   row(
+    'a deep thing of a type nobody knows',
+    put(`{"a":${'['.repeat(2_000)}${']'.repeat(2_000)}}`, ['Content-Type: a/b']),
+    tag
+  ),
+  row(
     'a deep config',
     put(
       `{"schemaVersion":2,"mediaType":"${types.manifest}","config":${'['.repeat(deep)}${']'.repeat(deep)},"layers":[]}`

@@ -6,6 +6,7 @@ import {
   parseManifest,
   referencedDescriptors,
   referrerArtifactType,
+  refuseDeepNesting,
   refuseRepeatedNames
 } from '../../oci/manifest.ts'
 import type { Registration } from '../components.ts'
@@ -39,6 +40,7 @@ export async function putManifest(
   if (bytes.length > maxManifestSize)
     throw new RegistryError('MANIFEST_TOO_LARGE', { detail: { limit: maxManifestSize } })
   const digest = checkDigest(request)
+  refuseDeepNesting(bytes)
   const manifest = parseManifest(bytes, request.mediaType)
   refuseRepeatedNames(bytes)
   checkUrls(registration.init.urls, bytes)
