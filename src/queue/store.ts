@@ -1,15 +1,18 @@
-import type { AbstractBatchOperation, AbstractBatchOptions, AbstractLevel } from 'abstract-level'
+import type { AbstractBatchOptions, AbstractKeyIteratorOptions } from 'abstract-level'
 import { isStorageFull, RegistryError } from '../errors.ts'
 import type { AbortOptions, WorkState } from '../registry/ports.ts'
 import { decodeRecord, encodeRecord, type WorkKeys, type WorkPlace, type WorkRecord } from './records.ts'
 import { type Layer, Transaction } from './transaction.ts'
 
 /** What the queue needs of an ordered key-value store of the Level family with text keys and values. */
-export type Level = Pick<
-  AbstractLevel<string | Buffer | Uint8Array, string, string>,
-  'get' | 'getMany' | 'keys' | 'batch'
->
-type Batch = AbstractBatchOperation<AbstractLevel<string | Buffer | Uint8Array, string, string>, string, string>[]
+export interface Level {
+  get(key: string): Promise<string | undefined>
+  getMany(keys: string[]): Promise<(string | undefined)[]>
+  keys(options: AbstractKeyIteratorOptions<string>): { all(): Promise<string[]> }
+  batch(operations: BatchOperation[], options: AbstractBatchOptions<string, string> & { sync: boolean }): Promise<void>
+}
+
+export type BatchOperation = { type: 'put'; key: string; value: string } | { type: 'del'; key: string }
 
 /** Places read at once by a list. */
 const chunkSize = 64
@@ -129,7 +132,7 @@ export class WorkStore {
     const keys = [...changes.keys()]
     const before = await this.#level.getMany(keys)
     // First, so that whatever is put at the same place stays.
-    const operations: Batch = strays.map(key => ({ type: 'del', key }))
+    const operations: BatchOperation[] = strays.map(key => ({ type: 'del', key }))
     for (const [index, key] of keys.entries()) {
       const text = before[index]
       if (text !== undefined) operations.push({ type: 'del', key: this.#placeOf(decodeRecord(text)) })
@@ -141,8 +144,7 @@ export class WorkStore {
         operations.push({ type: 'put', key: this.#placeOf(record), value: '' })
       }
     }
-    const options: AbstractBatchOptions<string, string> & { sync: boolean } = { sync: durable }
-    await this.#level.batch(operations, options)
+    await this.#level.batch(operations, { sync: durable })
   }
 
   #placeOf(record: WorkRecord): string {

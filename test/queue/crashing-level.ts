@@ -1,8 +1,7 @@
-import type { AbstractBatchOperation } from 'abstract-level'
 import { MemoryLevel } from 'memory-level'
-import type { Level } from '../../src/queue/store.ts'
+import type { BatchOperation, Level } from '../../src/queue/store.ts'
 
-type Batch = AbstractBatchOperation<MemoryLevel<string, string>, string, string>[]
+type Batch = BatchOperation[]
 
 /**
  * An in-memory database that can lose its process, which keeps what was written, or its power, which keeps what was synced
@@ -29,17 +28,12 @@ export class CrashingLevel {
       this.busy++
       return work().finally(() => this.busy--)
     }
-    const batch = (operations: Batch, options?: { sync?: boolean }) =>
-      alive(() => this.#write(operations, options?.sync === true))
-    return new Proxy(live, {
-      get(target, name) {
-        if (name === 'batch') return batch
-        if (name === 'get') return (key: string) => alive(() => target.get(key))
-        if (name === 'getMany') return (keys: string[]) => alive(() => target.getMany(keys))
-        if (name === 'keys') return (options: object) => ({ all: () => alive(() => target.keys(options).all()) })
-        throw new Error(`the queue uses ${String(name)}`)
-      }
-    })
+    return {
+      get: key => alive(() => live.get(key)),
+      getMany: keys => alive(() => live.getMany(keys)),
+      keys: options => ({ all: () => alive(() => live.keys(options).all()) }),
+      batch: (operations, { sync }) => alive(() => this.#write(operations, sync))
+    }
   }
 
   /** SIGKILL: everything written is there for the next handle. */

@@ -360,10 +360,8 @@ describe('after a crash', () => {
     await bench.fail('a')
     // The lease and the failure are lost; the replacement knew of both and is kept.
     await bench.enqueue('a', { due: now + 5000 })
-    const level = bench.level.handle()
-    await level.batch([
-      { type: 'put', key: `queue\0order\0waiting\0k\0${String(now + 10).padStart(16, '0')}\0a`, value: '' }
-    ])
+    const stray = `queue\0order\0waiting\0k\0${String(now + 10).padStart(16, '0')}\0a`
+    await bench.level.handle().batch([{ type: 'put', key: stray, value: '' }], { sync: true })
     bench.level.kill()
     await bench.reopen()
     bench.register('k')
