@@ -63,6 +63,11 @@ async function run(options: BenchOptions, folder: string, interrupt: AbortSignal
       const run = `${process.pid}-${Date.now()}`
       const bench = { targets: targets.all, generator, rounds, run, folder: own, tls, progress, signal }
       rows.push(...(await runGroup(name, bench, targets, options)))
+    } catch (error) {
+      // What was measured before is worth showing.
+      process.exitCode = 1
+      console.error(`${name}:`, error)
+      if (interrupt.aborted) break
     } finally {
       progress.stop()
       await targets?.close()

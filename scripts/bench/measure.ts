@@ -39,6 +39,8 @@ export interface Work {
   limit?: number
   /** What is not measured: fresh content for this round. */
   prepare?(target: Target, round: number, signal: AbortSignal): Promise<void>
+  /** What the measurement left behind and nobody needs. Called in every case. */
+  cleanUp?(target: Target, round: number): Promise<void>
   /** The figure in `unit`. */
   measure(target: Target, round: number, signal: AbortSignal): Promise<number>
 }
@@ -84,9 +86,13 @@ async function measureOnce(
   signal: AbortSignal
 ): Promise<{ value: number; cpu: number | undefined }> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(work.limit ?? 180_000)])
-  await work.prepare?.(target, round, bounded)
-  const before = await cpuSecondsOf(target.pid)
-  const value = await work.measure(target, round, bounded)
-  const after = await cpuSecondsOf(target.pid)
-  return { value, cpu: before === undefined || after === undefined ? undefined : after - before }
+  try {
+    await work.prepare?.(target, round, bounded)
+    const before = await cpuSecondsOf(target.pid)
+    const value = await work.measure(target, round, bounded)
+    const after = await cpuSecondsOf(target.pid)
+    return { value, cpu: before === undefined || after === undefined ? undefined : after - before }
+  } finally {
+    await work.cleanUp?.(target, round)
+  }
 }

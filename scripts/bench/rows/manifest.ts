@@ -33,14 +33,23 @@ export async function manifestRows(bench: Bench): Promise<Row[]> {
     }
   })
   row.notes.push(...noteOf(wrk, busy))
-  return [row, latencyRow(bench, row, results)]
+  const { cpu } = row
+  return [
+    { ...row, cpu: {} },
+    derived(row, 'p99', 'ms', (name, round) => results.get(`${name}/${round}`)?.p99),
+    derived(row, 'processor time a request', 'µs', (name, round) => {
+      const [seconds, result] = [cpu[name]?.[round], results.get(`${name}/${round}`)]
+      return seconds === undefined || result === undefined ? undefined : (seconds / result.requests) * 1e6
+    })
+  ]
 }
 
-function latencyRow(bench: Bench, row: Row, results: ReadonlyMap<string, RequestResult>): Row {
+/** Another quantity of the same measurements. */
+function derived(row: Row, name: string, unit: string, of: (target: string, round: number) => number | undefined): Row {
   const values: Row['values'] = {}
-  for (const { name } of bench.targets)
-    values[name] = Array.from({ length: bench.rounds }, (_, round) => results.get(`${name}/${round}`)?.p99)
-  return { ...row, name: `${row.name}: p99`, unit: 'ms', better: 'less', values, cpu: {}, notes: [] }
+  for (const [target, measured] of Object.entries(row.values))
+    values[target] = measured.map((_, round) => of(target, round))
+  return { name: `${row.name}: ${name}`, unit, better: 'less', values, cpu: {}, notes: [] }
 }
 
 function noteOf(wrk: string | undefined, busy: readonly number[]): string[] {

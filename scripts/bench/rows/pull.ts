@@ -1,4 +1,5 @@
 import { type Bench, type Row, runRow, type Work } from '../measure.ts'
+import { freeBlob } from '../targets/target.ts'
 
 const size = 512 << 20
 const repository = 'bench/pull'
@@ -34,6 +35,11 @@ export async function pullRows(bench: Bench): Promise<Row[]> {
           signal
         )
         return (connections * size) / 1e6 / seconds
+      },
+      async cleanUp(target) {
+        const digest = digests.get(target.name)
+        digests.delete(target.name)
+        if (digest !== undefined) await freeBlob(target, repository, digest)
       }
     }
   }

@@ -2,7 +2,9 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import type { PushForm } from '../load/push.ts'
 import { type Bench, type Row, runRow, type Work } from '../measure.ts'
+import { freeBlob } from '../targets/target.ts'
 
+const repository = 'bench/push'
 const mebibyte = 1 << 20
 const large = 512 * mebibyte
 const small = { count: 200, size: mebibyte, connections: 8 }
@@ -17,6 +19,7 @@ async function settleDisk(): Promise<void> {
 
 function work(bench: Bench, name: string, blobs: { count: number; size: number; connections: number }, form: PushForm) {
   const { generator, run } = bench
+  let digests: string[] = []
   return {
     name,
     unit: 'MB/s',
@@ -24,18 +27,23 @@ function work(bench: Bench, name: string, blobs: { count: number; size: number; 
     prepare: settleDisk,
     async measure(target, round, signal) {
       const seeds = Array.from({ length: blobs.count }, (_, index) => `${run}/${name}/${round}/${index}`)
-      const { seconds } = await generator.transfer(
+      const { seconds, digests: pushed } = await generator.transfer(
         {
           type: 'push',
           origin: target.origin,
-          repository: 'bench/push',
+          repository,
           blobs: seeds.map(seed => ({ seed, size: blobs.size })),
           form,
           connections: blobs.connections
         },
         signal
       )
+      digests = pushed
       return (blobs.count * blobs.size) / 1e6 / seconds
+    },
+    async cleanUp(target) {
+      for (const digest of digests) await freeBlob(target, repository, digest)
+      digests = []
     }
   } satisfies Work
 }

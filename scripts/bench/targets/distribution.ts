@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startDaemon } from '../../../test/interop/daemon.ts'
 import { answers, freePort } from './answers.ts'
-import type { Target, TargetInit } from './target.ts'
+import { shardOf, type Target, type TargetInit } from './target.ts'
 
 /** distribution: version 3 as `registry`, 2.8 as Debian's `docker-registry`, with the cache its example configurations have. */
 export async function startDistribution(
@@ -30,5 +30,7 @@ export async function startDistribution(
     env: { OTEL_TRACES_EXPORTER: 'none' },
     signal
   })
-  return { name, origin, pid: daemon.pid, close: () => daemon.stop() }
+  const blobs = join(folder, 'data', 'docker', 'registry', 'v2', 'blobs')
+  const fileOf = (_repository: string, digest: string): string => join(blobs, shardOf(digest), 'data')
+  return { name, origin, pid: daemon.pid, fileOf, close: () => daemon.stop() }
 }

@@ -16,5 +16,6 @@ export async function startOlareg({ folder, tls, signal }: TargetInit): Promise<
     ready: () => answers(origin),
     signal
   })
-  return { name: 'olareg', origin, pid: daemon.pid, close: () => daemon.stop() }
+  const fileOf = (repository: string, digest: string): string => join(data, repository, 'blobs', ...digest.split(':'))
+  return { name: 'olareg', origin, pid: daemon.pid, fileOf, close: () => daemon.stop() }
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { type Pinnace, startPinnace } from '../../../test/interop/node.ts'
-import type { Target, TargetInit } from './target.ts'
+import { shardOf, type Target, type TargetInit } from './target.ts'
 
 export interface PinnaceTarget extends Target {
   pid: number
@@ -19,5 +19,6 @@ export async function startOurs(init: TargetInit): Promise<PinnaceTarget> {
     dataDir: join(folder, 'data'),
     signal
   })
-  return { name: 'pinnace', origin: node.url, pid: node.pid, node, close: () => node.close() }
+  const fileOf = (_repository: string, digest: string): string => join(folder, 'data', 'blobs', shardOf(digest))
+  return { name: 'pinnace', origin: node.url, pid: node.pid, node, fileOf, close: () => node.close() }
 }
