@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from 'node:path'
+import type { CID } from 'multiformats/cid'
 import { openAccess } from './access/authorize.ts'
 import type { Config } from './config.ts'
 import { openDataFolder } from './data-folder.ts'
@@ -45,6 +46,8 @@ export interface OpenNode {
   readonly metadata: MetadataStore
   readonly files: BlobFiles
   readonly blocks: BlockSource
+  /** From now on told of every blob and image that can be had by its CID. One listener. */
+  onStored(listener: (root: CID) => void): void
   /** A peer was to be given bytes that do not hash. */
   reportCorrupt(home: BlockHome): void
   /** Peer ID by the key file; nothing listens, so there are no addresses. */
@@ -72,7 +75,9 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const storage = closers.add(await openStorage(folder.path, storageInit(config)), it => it.close())
     const metadata = closers.add(await openMetadata(join(folder.path, 'metadata')), it => it.close())
     const dags = new UnixfsDagBuilder()
-    const components = { metadata, staging: storage.staging, files: storage.blobs, dags, clock: Date, log }
+    let listener = (_root: CID): void => {}
+    const stored = (root: CID) => listener(root)
+    const components = { stored, metadata, staging: storage.staging, files: storage.blobs, dags, clock: Date, log }
     const { registry, suspect } = closers.add(await openRegistry(components, registryInit(config)), it => it.close())
     const blobPath = (digest: Digest): string => blobPlace(storagePaths(folder.path), digest).file
     const blockComponents = { metadata, files: storage.blobs, authorize: openAccess, blobPath }
@@ -83,6 +88,9 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
       metadata,
       files: storage.blobs,
       blocks,
+      onStored: told => {
+        listener = told
+      },
       reportCorrupt: home => {
         const digest = home.startsWith('blob:') ? tryParseDigest(home.slice('blob:'.length)) : undefined
         if (digest !== undefined) suspect(digest)

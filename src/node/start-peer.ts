@@ -36,13 +36,15 @@ async function start(node: OpenNode, config: Config, log: Log): Promise<Ipfs> {
     log,
     onCorrupt: (corrupt: { home: BlockHome }) => node.reportCorrupt(corrupt.home)
   }
-  return startIpfs(components, {
+  const ipfs = await startIpfs(components, {
     folder: ipfsFolder(node.folder),
     announce,
     peers,
     ...(listen === undefined ? {} : { listen }),
     ...(key.file === undefined ? {} : { keyFile: key.file })
   })
+  node.onStored(root => ipfs.announce(root))
+  return ipfs
 }
 
 /** State of libp2p and Helia, and the key when `ipfs.key.file` names none. */

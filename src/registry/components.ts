@@ -1,3 +1,4 @@
+import type { CID } from 'multiformats/cid'
 import type { Settler } from './blobs/settle.ts'
 import type { VerifiedBlobs } from './blobs/verified.ts'
 import type { KeyedLock } from './keyed-lock.ts'
@@ -11,6 +12,8 @@ export interface RegistryComponents {
   dags: DagBuilder
   clock: Clock
   log: Log
+  /** Told of every blob and image that can from now on be had by its CID: peers may be waiting for it. */
+  stored?(root: CID): void
   /** Places to look for a blob that is not on this disk, best first. */
   sources?: readonly BlobSource[]
 }

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { RegistryError } from '../../src/errors.ts'
+import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { mediaTypes } from '../../src/oci/media-types.ts'
 import {
@@ -258,4 +260,27 @@ test('inspect names the CID of everything', async () => {
   expect(seen.layers).toMatchObject([
     { digest: digestOf(layers[0] ?? Buffer.alloc(0)), cid: expect.stringMatching(/^bafybei/) }
   ])
+})
+
+test('an image whose names cannot all be in one sharded directory is stored without an image CID', async () => {
+  const dags = new UnixfsDagBuilder()
+  const refuses = {
+    file: dags.file,
+    links: dags.links,
+    image: () => Promise.reject(new RegistryError('MANIFEST_INVALID'))
+  }
+  await node.close()
+  node = await openTemporaryRegistry({}, undefined, 0, { dags: refuses })
+  const { digest, image } = await pushImage(node.registry, 'a', 'x')
+  expect(image).toBeUndefined()
+  expect((await node.registry.getManifest('a', { tag: 'x' })).digest).toBe(digest)
+})
+
+test('whoever waits for a CID is told when it is there', async () => {
+  const told: string[] = []
+  await node.close()
+  node = await openTemporaryRegistry({}, undefined, 0, { stored: root => told.push(root.toString()) })
+  const { image } = await pushImage(node.registry, 'a', 'x')
+  expect(told).toHaveLength(3)
+  expect(told.at(-1)).toBe(image?.toString())
 })

@@ -51,6 +51,7 @@ async function link(registration: Registration, commit: BlobCommit, options?: Ab
   // The bytes were hashed on their way in: the first pull need not do it again.
   registration.verified.add(digest, await staging.place(uploadId, digest))
   registration.settler.add(digest)
+  registration.stored?.(record.root)
   return { digest, size: record.size, root: record.root }
 }
 

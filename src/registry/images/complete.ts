@@ -1,6 +1,15 @@
+import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
-import { type AbortOptions, type ImageRecord, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
+import {
+  type AbortOptions,
+  type Dag,
+  type DagBuilder,
+  type ImageRecord,
+  type Mutation,
+  type Precondition,
+  PreconditionFailed
+} from '../ports.ts'
 import { type ImageManifest, imageManifest, imageMembers } from './members.ts'
 
 /** An image's record and what a batch needs to store it, or `undefined` while the image is incomplete. */
@@ -12,7 +21,8 @@ export async function buildImage(
   const { digest, manifest, bytes } = image
   const members = await imageMembers(registration, image, options)
   if (members === undefined) return undefined
-  const dag = await registration.dags.image({ digest, mediaType: manifest.mediaType, size: bytes.length }, members)
+  const dag = await imageDag(registration, { digest, mediaType: manifest.mediaType, size: bytes.length }, members)
+  if (dag === undefined) return undefined
   const record = { root: dag.root, dagSize: dag.dagSize }
   return {
     record,
@@ -20,6 +30,22 @@ export async function buildImage(
       { type: 'putImage', digest, record },
       { type: 'putBlocks', home: `image:${digest}`, blocks: dag.blocks }
     ]
+  }
+}
+
+/**
+ * Names that were made to collide in a sharded directory have no place in one. Such an image is an image all the same, only
+ * without an image CID.
+ */
+async function imageDag(
+  registration: Registration,
+  ...args: Parameters<DagBuilder['image']>
+): Promise<Dag | undefined> {
+  try {
+    return await registration.dags.image(...args)
+  } catch (error) {
+    if (error instanceof RegistryError && error.reason === 'MANIFEST_INVALID') return undefined
+    throw error
   }
 }
 
@@ -49,6 +75,7 @@ async function completeImage(
   const conditions: Precondition[] = [{ type: 'revisionExists', repository, digest }]
   try {
     await registration.metadata.commit(built.mutations, conditions, options)
+    registration.stored?.(built.record.root)
     return true
   } catch (error) {
     if (error instanceof PreconditionFailed) return false

@@ -56,6 +56,7 @@ export async function putManifest(
       ...(built?.mutations ?? [])
     ]
     if (await commitUnlessChanged(registration, mutations, conditions, round, options)) {
+      if (built !== undefined) registration.stored?.(built.record.root)
       await completeParents(registration, repository, digest, options)
       return result(digest, manifest, mediaType, bytes.length, request.tags, built?.record)
     }
