@@ -3,7 +3,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { digestOf, type Image, imageOf, tarOf, writeLayout } from './images.ts'
+import { blobsOnDisk } from './blobs-on-disk.ts'
+import { blobDigests, digestOf, imageOf, tarOf, writeLayout } from './images.ts'
 import { type Pinnace, startPinnace } from './node.ts'
 import {
   ask,
@@ -24,18 +25,6 @@ const mebibyte = 1024 * 1024
 const times = <T>(count: number, make: (n: number) => T): T[] => Array.from({ length: count }, (_, n) => make(n))
 const layer = (bytes: number): Buffer => tarOf({ random: randomBytes(bytes) })
 
-/** Every file below `blobs`, as a digest. */
-async function blobsOnDisk(node: Pinnace): Promise<string[]> {
-  const entries = await readdir(join(node.dataDir, 'blobs'), { recursive: true, withFileTypes: true })
-  return entries
-    .filter(entry => entry.isFile())
-    .map(({ name }) => `sha256:${name}`)
-    .sort()
-}
-
-const blobDigests = (images: readonly Image[]): string[] =>
-  [...new Set(images.flatMap(image => image.blobs.map(blob => blob.descriptor.digest)))].sort()
-
 describeWithTools(['crane'], 'fifty pushes at once', () => {
   let folder: string
   let node: Pinnace
@@ -55,7 +44,7 @@ describeWithTools(['crane'], 'fifty pushes at once', () => {
     const where = (n: number): string => `team-${n % 7}/app`
     await Promise.all(images.map((image, n) => pushImage(node.url, where(n), `v${n}`, image)))
     await Promise.all(images.map((image, n) => validateImage(node.url, where(n), `v${n}`, image)))
-    expect(await blobsOnDisk(node)).toEqual(expect.arrayContaining(blobDigests(images)))
+    expect(await blobsOnDisk(node.dataDir)).toEqual(expect.arrayContaining(blobDigests(images)))
     expect(await readdir(join(node.dataDir, 'uploads'))).toEqual([])
     const report = JSON.parse((await node.pinnace(['gc', '--json'])).stdout)
     expect(report).toMatchObject({ blobs: 0, manifests: 0, links: 0 })
@@ -246,107 +235,6 @@ describe('requests that meet', () => {
       else expect(head.status).toBe(404)
       // A deletion that found nothing came before the push.
       if (deleted.status === 404) expect(head.status).toBe(200)
-    }
-  })
-})
-
-describe('garbage collection beside pushes', () => {
-  interface Kept {
-    repository: string
-    tag: string
-    image: Image
-  }
-
-  /** Starts a node that collects all the time, removing manifests without a tag too. */
-  const startCollecting = (grace: string): Promise<Pinnace> =>
-    startPinnace({ config: { ipfs: { gc: { interval: '50ms', grace, deleteuntagged: true } } } })
-  const collections = (node: Pinnace): number => node.logs().split('garbage collected').length - 1
-
-  /**
-   * Pushes as a patient client does, mounting what it can: again from the start when a blob went before its manifest
-   * came. Gives how often that was.
-   */
-  async function pushUntilTaken(node: Pinnace, { repository, tag, image }: Kept): Promise<number> {
-    for (let refusals = 0; refusals < 100; refusals++) {
-      for (const { descriptor, bytes } of image.blobs) {
-        const path = `${repository}/blobs/uploads/?mount=${descriptor.digest}`
-        const mounted = await ask(node.url, path, { method: 'POST' })
-        if (mounted.status === 201) continue
-        const put = new URL(locationOf(mounted, node.url))
-        put.searchParams.set('digest', descriptor.digest)
-        const answer = await fetch(put, { method: 'PUT', headers: octets, body: new Uint8Array(bytes) })
-        expect(answer.status).toBe(201)
-      }
-      const headers = { 'Content-Type': image.descriptor.mediaType }
-      const init = { method: 'PUT', headers, body: new Uint8Array(image.bytes) }
-      const answer = await ask(node.url, `${repository}/manifests/${tag}`, init)
-      if (answer.status === 201) return refusals
-      expect(await answer.text()).toContain('MANIFEST_BLOB_UNKNOWN')
-    }
-    throw new Error('refused a hundred times')
-  }
-
-  /** Pushes images that share layers with images that are deleted meanwhile, from several hands. */
-  async function churn(node: Pinnace): Promise<{ kept: Kept[]; refusals: number }> {
-    const pool = times(4, () => layer(mebibyte + 1000))
-    const kept: Kept[] = []
-    let refusals = 0
-    const round = async (hand: number, n: number): Promise<void> => {
-      const layers = [pool[n % 4], pool[(hand + n) % 4], layer(20_000)].filter(bytes => bytes !== undefined)
-      const pushed = { repository: `gc-${(hand + n) % 3}/app`, tag: `t${hand}-${n}`, image: imageOf(layers) }
-      refusals += await pushUntilTaken(node, pushed)
-      await validateImage(node.url, pushed.repository, pushed.tag, pushed.image)
-      if (n % 2 === 0) kept.push(pushed)
-      else {
-        const path = `${pushed.repository}/manifests/${pushed.image.descriptor.digest}`
-        await expectAsk(node.url, path, 202, { method: 'DELETE' })
-      }
-    }
-    await Promise.all(
-      times(4, async hand => {
-        for (let n = 0; n < 10; n++) await round(hand, n)
-      })
-    )
-    return { kept, refusals }
-  }
-
-  it.each([
-    // Without grace a blob may go before its manifest comes: the push is told so, and may come again.
-    { grace: '0s', mayRefuse: true },
-    { grace: '1h', mayRefuse: false }
-  ])('loses nothing acknowledged, with a grace of $grace', async ({ grace, mayRefuse }) => {
-    const node = await startCollecting(grace)
-    try {
-      const { kept, refusals } = await churn(node)
-      expect(collections(node)).toBeGreaterThan(3)
-      if (!mayRefuse) expect(refusals).toBe(0)
-      const validate = ({ repository, tag, image }: Kept) => validateImage(node.url, repository, tag, image)
-      await Promise.all(kept.map(validate))
-      const needed = blobDigests(kept.map(({ image }) => image))
-      expect(await blobsOnDisk(node)).toEqual(expect.arrayContaining(needed))
-      await node.restart({ config: { ipfs: { gc: { interval: '0s', grace: '0s' } } } })
-      await node.pinnace(['gc', '--delete-untagged'])
-      await Promise.all(kept.map(validate))
-      // What was deleted is gone from the disk too, and nothing else.
-      expect(await blobsOnDisk(node)).toEqual(needed)
-    } finally {
-      await node.close()
-    }
-  })
-
-  it('spares a blob that is mounted while the last image that had it goes', async () => {
-    const node = await startCollecting('0s')
-    try {
-      for (let n = 0; n < 15; n++) {
-        const image = imageOf([layer(200_000)])
-        await pushUntilTaken(node, { repository: 'from', tag: 'v1', image })
-        const removal = expectAsk(node.url, `from/manifests/${image.descriptor.digest}`, 202, { method: 'DELETE' })
-        await Promise.all([removal, pushUntilTaken(node, { repository: `to-${n}`, tag: 'v1', image })])
-        await validateImage(node.url, `to-${n}`, 'v1', image)
-      }
-      expect(collections(node)).toBeGreaterThan(0)
-    } finally {
-      await node.close()
     }
   })
 })

@@ -173,3 +173,8 @@ export function digestsOf(image: Image): string[] {
   const own = [image.descriptor, ...image.blobs.map(blob => blob.descriptor)].map(({ digest }) => digest)
   return [...new Set([...own, ...below])].sort()
 }
+
+/** The digests of the blobs of these images, manifests not counted, each once, sorted. */
+export function blobDigests(images: readonly Image[]): string[] {
+  return [...new Set(images.flatMap(image => image.blobs.map(blob => blob.descriptor.digest)))].sort()
+}
