@@ -66,7 +66,7 @@ export interface OpenNode {
  * @throws {LayoutError} {SchemaUnsupported} when a newer Pinnace wrote it
  */
 export async function openNode(config: Config, init: OpenNodeInit): Promise<OpenNode> {
-  const { log, command } = init
+  const { log, command, signal } = init
   const closers = new Closers()
   try {
     const folder = closers.add(await openDataFolder(config.storage.filesystem.rootdirectory, { command }), it =>
@@ -74,6 +74,7 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     )
     const storage = closers.add(await openStorage(folder.path, storageInit(config)), it => it.close())
     const metadata = closers.add(await openMetadata(join(folder.path, 'metadata')), it => it.close())
+    signal?.throwIfAborted()
     const dags = new UnixfsDagBuilder()
     let listener = (_root: CID): void => {}
     const stored = (root: CID) => listener(root)

@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import type { Digest } from '../oci/digest.ts'
 import type { Settler } from './blobs/settle.ts'
 import type { VerifiedBlobs } from './blobs/verified.ts'
 import type { KeyedLock } from './keyed-lock.ts'
@@ -60,5 +61,7 @@ export interface Registration extends RegistryComponents {
   /** One writer an upload session. */
   sessionLocks: KeyedLock
   verified: VerifiedBlobs
+  /** Blobs being hashed again because a read met bytes that do not hash. */
+  examining: Set<Digest>
   settler: Settler
 }

@@ -61,6 +61,7 @@ export async function openRegistry(components: RegistryComponents, init: Registr
     blobLocks: new KeyedLock(),
     sessionLocks: new KeyedLock(),
     verified: new VerifiedBlobs(),
+    examining: new Set(),
     settler: new Settler(components)
   }
   const sessions = new OpenSessions()

@@ -46,20 +46,18 @@ async function hashesToDigest(
   return finishDigest(whole, algorithm) === digest && root.equals(record.root)
 }
 
-/** Digests being looked at again after a read failed. */
-const confirming = new Set<Digest>()
-
 /**
  * After a read met bytes that do not hash: looks again at the whole file, and if it is really rotten, takes it out of the
  * way, so that `HEAD` stops claiming the blob and the next push heals it. Works on behind the failed request.
  */
 export function confirmRot(registration: Registration, digest: Digest): void {
-  registration.verified.delete(digest)
-  if (confirming.has(digest)) return
-  confirming.add(digest)
+  const { verified, examining, log } = registration
+  verified.delete(digest)
+  if (examining.has(digest)) return
+  examining.add(digest)
   quarantineIfRotten(registration, digest)
-    .catch(error => registration.log.error({ err: error, digest }, 'could not examine a blob whose bytes did not hash'))
-    .finally(() => confirming.delete(digest))
+    .catch(error => log.error({ err: error, digest }, 'could not examine a blob whose bytes did not hash'))
+    .finally(() => examining.delete(digest))
 }
 
 async function quarantineIfRotten(registration: Registration, digest: Digest): Promise<void> {
