@@ -284,7 +284,7 @@ export interface BlobFile {
   readonly identity: string
   /** Reads exactly `length` bytes at `offset`, fewer only at the end of the file. */
   pread(offset: number, length: number, options?: AbortOptions): Promise<Uint8Array>
-  /** Chunks of up to 4 MiB in order, the next one read ahead. A chunk is valid until the next is asked for. */
+  /** Chunks of up to 512 KiB in order, the next one read ahead. A chunk is valid until the next is asked for. */
   stream(range: ByteRange, options?: AbortOptions): AsyncIterable<Uint8Array>
   close(): Promise<void>
 }
