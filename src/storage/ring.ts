@@ -29,8 +29,11 @@ export class Ring {
   readonly memory: SharedArrayBuffer
   readonly #free: Slot[] = []
   readonly #waiters: Waiter[] = []
-  /** Flush functions of parked slots; the one idle for longest comes first. */
-  readonly #parked = new Map<Slot, () => void>()
+  /**
+   * The one idle for longest comes first. Not a `Map`: one that is added to and deleted from with each chunk leaves a chain
+   * of discarded tables, of which a young collection frees none once the first of them is old.
+   */
+  readonly #parked: { slot: Slot; flush(): void }[] = []
 
   constructor(slots: number) {
     this.memory = pageAligned(slots * slotSize)
@@ -62,11 +65,12 @@ export class Ring {
    */
   park(slot: Slot, flush: () => void): void {
     if (this.#waiters.length > 0) flush()
-    else this.#parked.set(slot, flush)
+    else this.#parked.push({ slot, flush })
   }
 
   unpark(slot: Slot): void {
-    this.#parked.delete(slot)
+    const at = this.#parked.findIndex(parked => parked.slot === slot)
+    if (at >= 0) this.#parked.splice(at, 1)
   }
 
   release(slot: Slot): void {
@@ -96,11 +100,7 @@ export class Ring {
   }
 
   #reclaim(): void {
-    for (const [slot, flush] of this.#parked) {
-      this.#parked.delete(slot)
-      flush()
-      return
-    }
+    this.#parked.shift()?.flush()
   }
 }
 
