@@ -86,7 +86,7 @@ async function main(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'pinnace-bench-'))
   try {
     const report = await run(options, folder, interrupted.signal)
-    console.log(renderReport(report))
+    if (report.rows.length > 0) console.log(renderReport(report))
     if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`)
   } finally {
     await rm(folder, { recursive: true, force: true })
