@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto'
 import { algorithmOf, type Digest, finishDigest } from '../../oci/digest.ts'
-import { blockMultihashes, leafSize } from '../blobs/leaves.ts'
+import { blockMultihashes } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
 import { reviseImages } from '../images/revise.ts'
 import type { AbortOptions, BlobFile, BlobRecord } from '../ports.ts'
+import { hashLeaves } from './hash-leaves.ts'
 
 /** What hashing a blob's file found. */
 export type Finding = 'sound' | 'corrupt' | 'missing'
 
-/** Hashes a blob's file as it is on disk. Slices of a leaf, with a breath between, keep the event loop free. */
+/** Hashes a blob's file as it is on disk. */
 export async function examine(
   registration: Registration,
   digest: Digest,
@@ -34,14 +35,7 @@ async function hashesToDigest(
 ): Promise<boolean> {
   const algorithm = algorithmOf(digest)
   const whole = createHash(algorithm)
-  const leaves = new Uint8Array(Math.max(1, Math.ceil(record.size / leafSize)) * 32)
-  for (let offset = 0, index = 0; offset < record.size || index === 0; offset += leafSize, index++) {
-    options?.signal?.throwIfAborted()
-    const bytes = await file.pread(offset, Math.min(leafSize, record.size - offset), options)
-    whole.update(bytes)
-    leaves.set(createHash('sha256').update(bytes).digest(), index * 32)
-    await new Promise(resolve => setImmediate(resolve))
-  }
+  const leaves = await hashLeaves(file, record.size, leaf => whole.update(leaf), options)
   const { root } = registration.dags.file({ size: record.size, leaves })
   return finishDigest(whole, algorithm) === digest && root.equals(record.root)
 }

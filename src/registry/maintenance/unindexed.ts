@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
 import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { type Leaf, leafSize } from '../blobs/leaves.ts'
+import type { Leaf } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
 import type { AbortOptions, BlobRecord, ByteRange } from '../ports.ts'
+import { hashLeaves } from './hash-leaves.ts'
 
 export interface BlobEntryCheck {
   digest: Digest
@@ -51,11 +51,7 @@ export async function reindexBlob(
   const file = await registration.files.open(digest)
   if (file === undefined) return
   try {
-    const leaves = new Uint8Array(Math.max(1, Math.ceil(record.size / leafSize)) * 32)
-    for (let index = 0; index * 32 < leaves.length; index++) {
-      const bytes = await file.pread(index * leafSize, Math.min(leafSize, record.size - index * leafSize), options)
-      leaves.set(createHash('sha256').update(bytes).digest(), index * 32)
-    }
+    const leaves = await hashLeaves(file, record.size, undefined, options)
     const { blocks } = registration.dags.file({ size: record.size, leaves })
     await registration.metadata.commit(
       [{ type: 'putBlocks', home: `blob:${digest}`, blocks }],
