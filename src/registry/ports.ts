@@ -311,7 +311,8 @@ export interface BlobFiles {
 export interface Dag {
   root: CID
   dagSize: number
-  blocks: BlockEntry[]
+  /** May be gone through more than once, and may name a block more than once: each time is a place where it is. */
+  blocks: Iterable<BlockEntry>
 }
 
 /** One file of an image directory: `blobs/<algorithm>/<encoded>` and the DAG it already has. */

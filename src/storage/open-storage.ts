@@ -11,7 +11,7 @@ export interface StorageInit {
   layout?: LayoutInit
   hash?: HashPoolInit
   uploads?: UploadFilesInit
-  /** MiB of memory that all upload bodies together pass through. Default 32. */
+  /** MiB of memory that all upload bodies together pass through. Default 16: 32 gave no more speed (512 MiB, 7 interleaved rounds: 1.00) and 17 MB more. */
   ringSlots?: number
 }
 
@@ -33,7 +33,7 @@ export async function openStorage(root: string, init: StorageInit = {}): Promise
   const folders = new FolderSync()
   const paths = await openLayout(root, folders, init.layout)
   const places = new PlaceSync(folders)
-  const ring = new Ring(init.ringSlots ?? 32)
+  const ring = new Ring(init.ringSlots ?? 16)
   const pool = new HashPool(ring.memory, init.hash)
   const staging = new UploadFiles({ paths, ring, pool, places }, init.uploads)
   let closing: Promise<void> | undefined

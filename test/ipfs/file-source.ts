@@ -53,11 +53,11 @@ export class FileSource implements BlockSource {
     return dag
   }
 
-  put(home: BlockHome, entries: BlockEntry[]): void {
+  put(home: BlockHome, entries: Iterable<BlockEntry>): void {
     this.#put(home, entries)
   }
 
-  #put(home: BlockHome, entries: readonly BlockEntry[]): void {
+  #put(home: BlockHome, entries: Iterable<BlockEntry>): void {
     for (const { multihash, place, bytes } of entries) {
       const key = Buffer.from(multihash).toString('hex')
       this.#index.set(key, [...(this.#index.get(key) ?? []), { home, place }])

@@ -1,4 +1,4 @@
-import type { Dag } from '../../registry/ports.ts'
+import type { BlockEntry, Dag } from '../../registry/ports.ts'
 import { BlockSet, type Child, dagPbNode, rawCid } from './node.ts'
 import { fileData } from './unixfs.ts'
 
@@ -14,47 +14,60 @@ interface Part extends Child {
 }
 
 /**
- * A file's balanced DAG from the sha256 of its leaves. Work and memory are per leaf (100,000 for 100 GB), never per byte.
+ * A file's balanced DAG from the sha256 of its leaves. Work is per leaf (100,000 for 100 GB), never per byte; kept are the
+ * inner nodes only. Its blocks are made as they are asked for: equal leaves come as often as the file has them.
  *
  * @throws {TypeError} the number of leaf hashes does not fit the size
  */
 export function fileDag(content: { size: number; leaves: Uint8Array }): Dag {
-  const blocks = new BlockSet()
-  let level = leafParts(content, blocks)
-  while (level.length > 1) {
-    const parents: Part[] = []
-    for (let start = 0; start < level.length; start += maxLinks) {
-      parents.push(parentOf(level.slice(start, start + maxLinks), blocks))
-    }
-    level = parents
-  }
-  const [root] = level
-  if (root === undefined) throw new TypeError('a file has at least one leaf')
-  return { root: root.cid, dagSize: root.dagSize, blocks: blocks.entries }
-}
-
-function leafParts({ size, leaves }: { size: number; leaves: Uint8Array }, blocks: BlockSet): Part[] {
+  const { size, leaves } = content
   const count = Math.max(1, Math.ceil(size / leafSize))
   if (leaves.byteLength !== count * digestLength) {
     throw new TypeError(`${size} bytes have ${count} leaves, got ${leaves.byteLength / digestLength} hashes`)
   }
-  const parts: Part[] = []
-  for (let index = 0; index < count; index++) {
-    const offset = index * leafSize
-    const length = Math.min(leafSize, size - offset)
-    const cid = rawCid(leaves.subarray(index * digestLength, (index + 1) * digestLength))
-    blocks.add({ multihash: cid.multihash.bytes, place: { kind: 'range', offset, length } })
-    parts.push({ cid, dagSize: length, fileSize: length })
-  }
-  return parts
+  const nodes = new BlockSet()
+  let level = count === 1 ? [...leafParts(content)] : parentsOf(leafParts(content), nodes)
+  while (level.length > 1) level = parentsOf(level, nodes)
+  const [root] = level
+  if (root === undefined) throw new TypeError('a file has at least one leaf')
+  return { root: root.cid, dagSize: root.dagSize, blocks: { [Symbol.iterator]: () => blocksOf(content, nodes) } }
 }
 
-function parentOf(children: Part[], blocks: BlockSet): Part {
+function* blocksOf(content: { size: number; leaves: Uint8Array }, nodes: BlockSet): Generator<BlockEntry> {
+  let offset = 0
+  for (const { cid, fileSize: length } of leafParts(content)) {
+    yield { multihash: cid.multihash.bytes, place: { kind: 'range', offset, length } }
+    offset += length
+  }
+  yield* nodes.entries
+}
+
+function* leafParts({ size, leaves }: { size: number; leaves: Uint8Array }): Generator<Part> {
+  for (let at = 0; at < leaves.byteLength; at += digestLength) {
+    const length = Math.min(leafSize, size - (at / digestLength) * leafSize)
+    yield { cid: rawCid(leaves.subarray(at, at + digestLength)), dagSize: length, fileSize: length }
+  }
+}
+
+function parentsOf(parts: Iterable<Part>, nodes: BlockSet): Part[] {
+  const parents: Part[] = []
+  let children: Part[] = []
+  for (const part of parts) {
+    children.push(part)
+    if (children.length < maxLinks) continue
+    parents.push(parentOf(children, nodes))
+    children = []
+  }
+  if (children.length > 0) parents.push(parentOf(children, nodes))
+  return parents
+}
+
+function parentOf(children: Part[], nodes: BlockSet): Part {
   const node = dagPbNode(
     fileData(children.map(child => child.fileSize)),
     children.map(child => ({ Hash: child.cid, Name: '', Tsize: child.dagSize }))
   )
-  blocks.add(node.entry)
+  nodes.add(node.entry)
   return {
     cid: node.cid,
     dagSize: node.dagSize,
