@@ -1,5 +1,6 @@
 import { type Bench, type Row, runRow, type Work } from '../measure.ts'
 import { freeBlob } from '../targets/target.ts'
+import { settleDisk } from './push.ts'
 
 const size = 512 << 20
 const repository = 'bench/pull'
@@ -43,5 +44,33 @@ export async function pullRows(bench: Bench): Promise<Row[]> {
       }
     }
   }
-  return [await runRow(bench, pulled(1)), await runRow(bench, pulled(8))]
+  return [await runRow(bench, pulled(1)), await runRow(bench, pulled(8)), await runRow(bench, passedOn(bench))]
+}
+
+/** From the first byte of a push to the last of the pull that follows at once: what a build that deploys waits for. */
+function passedOn({ generator, run }: Bench): Work {
+  const name = 'push 512 MiB, then its first pull'
+  let digest = ''
+  return {
+    name,
+    unit: 's',
+    better: 'less',
+    prepare: settleDisk,
+    async measure({ origin }, round, signal) {
+      const blobs = [{ seed: `${run}/${name}/${round}`, size }]
+      const pushed = await generator.transfer(
+        { type: 'push', origin, repository, blobs, form: 'chunked', connections: 1 },
+        signal
+      )
+      digest = pushed.digests[0] ?? ''
+      const pulled = await generator.transfer(
+        { type: 'pull', origin, repository, digest, size, connections: 1 },
+        signal
+      )
+      return pushed.seconds + pulled.seconds
+    },
+    async cleanUp(target) {
+      await freeBlob(target, repository, digest)
+    }
+  }
 }

@@ -13,7 +13,7 @@ const small = { count: 200, size: mebibyte, connections: 8 }
  * What an earlier push left to the kernel must not be written during the next one. Best effort: a peer that never syncs
  * (olareg) would otherwise slow the others down.
  */
-async function settleDisk(): Promise<void> {
+export async function settleDisk(): Promise<void> {
   await promisify(execFile)('sync', { timeout: 120_000 }).catch(() => undefined)
 }
 
