@@ -11,16 +11,30 @@ const root = fileURLToPath(new URL('../src', import.meta.url))
  * knows the use cases and what is below them, never another adapter.
  */
 const core = ['registry', 'access', 'oci', 'errors']
-const adapters = ['http', 'ipfs', 'storage', 'metadata', 'queue', 'sources', 'federation', 'pins'] as const
+const adapters = [
+  'http',
+  'ipfs',
+  'storage',
+  'metadata',
+  'queue',
+  'credentials',
+  'audit',
+  'acme',
+  'sources',
+  'federation',
+  'pins'
+] as const
 const layers: Readonly<Record<string, readonly string[]>> = {
   main: ['cli'],
-  cli: ['node', 'config', 'data-folder', ...adapters, ...core],
-  node: ['config', 'data-folder', ...adapters, ...core],
+  cli: ['node', 'config', 'data-folder', ...adapters, 'egress', ...core],
+  node: ['config', 'data-folder', ...adapters, 'egress', ...core],
   config: ['errors'],
   'data-folder': [],
-  ...Object.fromEntries(adapters.map(name => [name, core])),
+  ...Object.fromEntries(adapters.map(name => [name, ['egress', ...core]])),
   registry: ['access', 'oci', 'errors'],
   access: ['oci', 'errors'],
+  // The one way out (invariant 12), below every adapter that calls somebody.
+  egress: ['errors'],
   oci: ['errors'],
   errors: []
 }
@@ -41,7 +55,10 @@ const owners: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^(?:fastify|@fastify\/.+|prom-client)$/, ['http']],
   [/^(?:commander|cli-progress|pino.*)$/, ['cli']],
   [/^(?:yaml|ajv.*|fastest-levenshtein)$/, ['config']],
-  [/^@sinclair\/typebox(?:\/.+)?$/, ['config', 'http']]
+  [/^@sinclair\/typebox(?:\/.+)?$/, ['config', 'http']],
+  [/^(?:jose|@node-rs\/bcrypt)$/, ['credentials']],
+  [/^acme-client$/, ['acme']],
+  [/^rotating-file-stream$/, ['audit']]
 ]
 
 interface Source {

@@ -1,18 +1,17 @@
-/** What someone may want to do to a repository. `fetch` makes this node go and get something; `admin` is about the node. */
-export type Action = 'pull' | 'push' | 'create' | 'delete' | 'fetch' | 'admin'
+import type { Subject } from './subject.ts'
 
-/** Who asks. Later issues add users, groups, tokens and peers. */
-export interface Subject {
-  kind: 'anonymous' | 'operator'
-}
+/**
+ * What someone may want to do to a repository. `push` writes, and moves tags; `create` writes what is new and moves no tag;
+ * `fetch` makes this node go and get something; `admin` is about the node and includes all the others.
+ */
+export const actions = ['pull', 'push', 'create', 'delete', 'fetch', 'admin'] as const
+export type Action = (typeof actions)[number]
 
-export const anonymous: Subject = { kind: 'anonymous' }
-
-/** Whoever can open the unix socket or the data folder already owns the node. */
-export const operator: Subject = { kind: 'operator' }
-
-/** The one rule asked at every door (invariant 9). Synchronous: it decides from what is in memory. */
+/**
+ * The one rule asked at every door (invariant 9). Synchronous: it decides from what is in memory, and again at each
+ * request, so that what was taken from somebody is gone with the next one.
+ */
 export type Authorize = (subject: Subject, action: Action, repository: string) => boolean
 
-/** No access control configured: everything is open. */
+/** No access control at all: for a node that nobody else can reach, and `access: open`. */
 export const openAccess: Authorize = () => true

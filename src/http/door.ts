@@ -1,4 +1,5 @@
-import type { Action, Authorize, Subject } from '../access/authorize.ts'
+import type { Action, Authorize } from '../access/authorize.ts'
+import type { Subject } from '../access/subject.ts'
 import { RegistryError } from '../errors.ts'
 import type { Log } from '../registry/ports.ts'
 import type { Registry } from '../registry/registry.ts'

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { type Action, anonymous, type Subject } from '../access/authorize.ts'
+import type { Action } from '../access/authorize.ts'
+import { anonymous, type Subject } from '../access/subject.ts'
 import { RegistryError } from '../errors.ts'
 import { type Door, demand } from './door.ts'
 import { deleteBlob } from './endpoints/delete-blob.ts'

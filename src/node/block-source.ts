@@ -1,4 +1,5 @@
-import { type Authorize, anonymous } from '../access/authorize.ts'
+import type { Authorize } from '../access/authorize.ts'
+import { anonymous } from '../access/subject.ts'
 import type { BlockSource } from '../ipfs/block-source.ts'
 import type { Digest } from '../oci/digest.ts'
 import { parseDigest } from '../oci/digest.ts'

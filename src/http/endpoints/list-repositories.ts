@@ -1,4 +1,4 @@
-import type { Subject } from '../../access/authorize.ts'
+import type { Subject } from '../../access/subject.ts'
 import type { Door } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
 import { nextLink, parsePage } from '../pagination.ts'

@@ -1,4 +1,4 @@
-import type { Subject } from '../../access/authorize.ts'
+import type { Subject } from '../../access/subject.ts'
 import { RegistryError } from '../../errors.ts'
 import {
   algorithmOf,
