@@ -4,6 +4,7 @@ import type { BlockEntry, BlockHome, Mutation } from '../registry/ports.ts'
 import { hexOf, keys, prefixes } from './keys.ts'
 import type { Layer } from './layer.ts'
 import { decode, encode } from './records.ts'
+import { deleteLink, deleteRevision, putLink, putRevision } from './usage.ts'
 import type { View } from './view.ts'
 
 /** What the store itself records beside the mutations of its port. */
@@ -48,22 +49,20 @@ export async function apply(layer: Layer, view: View, change: Change): Promise<v
   }
 }
 
-type RepositoryChange = Extract<Change, { repository: string }>
+export type RepositoryChange = Extract<Change, { repository: string }>
 
 async function applyToRepository(layer: Layer, view: View, change: RepositoryChange): Promise<void> {
   const { repository } = change
   switch (change.type) {
     case 'putLink':
-      layer.put(keys.link(repository, change.digest), encode.link(change.record))
-      return layer.put(keys.holder(change.digest, repository), '')
+      return putLink(layer, view, change)
     case 'deleteLink':
-      layer.del(keys.link(repository, change.digest))
+      await deleteLink(layer, view, repository, change.digest)
       return leaveHolders(layer, view, repository, change.digest)
     case 'putRevision':
-      layer.put(keys.revision(repository, change.digest), encode.revision(change.record))
-      return layer.put(keys.holder(change.digest, repository), '')
+      return putRevision(layer, view, change)
     case 'deleteRevision':
-      layer.del(keys.revision(repository, change.digest))
+      await deleteRevision(layer, view, repository, change.digest)
       return leaveHolders(layer, view, repository, change.digest)
     case 'putTag':
       await untag(layer, view, repository, change.tag)

@@ -39,6 +39,7 @@ export const keys = {
   referrer: (repository: string, subject: Digest, digest: Digest): string =>
     `referrers${NUL}${repository}${NUL}${subject}${NUL}${digest}`,
   image: (digest: Digest): string => `images${NUL}${digest}`,
+  usage: (repository: string): string => `usage${NUL}${repository}`,
   upload: (id: string): string => `uploads${NUL}${id}`,
   unplaced: (digest: Digest): string => `unplaced${NUL}${digest}`,
   doomed: (digest: Digest): string => `doomed${NUL}${digest}`
@@ -49,6 +50,7 @@ export const prefixes = {
   blobs: `blobs${NUL}`,
   manifests: `manifests${NUL}`,
   uploads: `uploads${NUL}`,
+  usage: `usage${NUL}`,
   unplaced: `unplaced${NUL}`,
   doomed: `doomed${NUL}`,
   homes: (multihash: string): string => `blocks${NUL}${multihash}${NUL}`,

@@ -1,6 +1,7 @@
 import type { Precondition } from '../registry/ports.ts'
 import { keys, prefixes } from './keys.ts'
 import { decode } from './records.ts'
+import { fits } from './usage.ts'
 import type { View } from './view.ts'
 
 /** Those preconditions that do not hold. */
@@ -37,6 +38,8 @@ async function holds(view: View, condition: Precondition): Promise<boolean> {
       if (condition.digest === 'any') return tag !== undefined
       return (tag === undefined ? undefined : decode.tag(tag).digest) === condition.digest
     }
+    case 'fits':
+      return fits(view, condition)
     case 'uploadExists':
       return view.has(keys.upload(condition.id))
   }

@@ -19,7 +19,8 @@ import type {
 export const encode = {
   blob: (record: BlobRecord): string =>
     JSON.stringify({ size: record.size, root: record.root.toString(), dagSize: record.dagSize }),
-  link: (record: LinkRecord): string => JSON.stringify({ at: record.at }),
+  /** @param size bytes that the link counts for its repository */
+  link: (record: LinkRecord, size?: number): string => JSON.stringify({ at: record.at, size }),
   revision: (record: RevisionRecord): string =>
     JSON.stringify({ mediaType: record.mediaType, size: record.size, at: record.at }),
   tag: (record: TagRecord): string => JSON.stringify({ digest: record.digest, at: record.at }),
@@ -34,7 +35,8 @@ export const encode = {
 
 export const decode = {
   blob: (text: string): BlobRecord => withRoot(parse<Stored<BlobRecord>>(text)),
-  link: (text: string): LinkRecord => parse<LinkRecord>(text),
+  link: (text: string): LinkRecord => ({ at: parse<LinkRecord>(text).at }),
+  linkSize: (text: string): number | undefined => parse<{ size?: number }>(text).size,
   revision: (text: string): RevisionRecord => parse<RevisionRecord>(text),
   tag: (text: string): TagRecord => parse<TagRecord>(text),
   referrer: (text: string): ReferrerDescriptor => parse<ReferrerDescriptor>(text),

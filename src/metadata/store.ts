@@ -119,6 +119,12 @@ export class LevelMetadata implements MetadataStore {
     return this.#bytes(keys.node(hexOf(multihash)), options)
   }
 
+  async usage(repository: string, options?: AbortOptions): Promise<number> {
+    options?.signal?.throwIfAborted()
+    while (!this.#database.usable) await this.#database.ready()
+    return Number(this.#database.text(keys.usage(repository)) ?? 0)
+  }
+
   async repositoryExists(repository: string, options?: AbortOptions): Promise<boolean> {
     for (const family of repositoryFamilies) {
       for await (const _ of keysUnder(this.#database, prefixes.repository(family, repository), options)) return true

@@ -128,6 +128,8 @@ export type Precondition =
   /** The tag points at `digest`; `undefined` means that the tag does not exist. `'any'` means it exists. */
   | { type: 'tagIs'; repository: string; tag: string; digest: Digest | 'any' | undefined }
   | { type: 'uploadExists'; id: string }
+  /** The repository holds the digest (`as` a blob, as a manifest) already, or `size` bytes more stay within `limit`. */
+  | { type: 'fits'; repository: string; as: 'blob' | 'manifest'; digest: Digest; size: number; limit: number }
 
 /** Thrown by {@link MetadataStore.commit}: nothing of the batch was applied. */
 export class PreconditionFailed extends Error {
@@ -171,6 +173,8 @@ export interface MetadataStore {
   tag(repository: string, tag: string, options?: AbortOptions): Promise<TagRecord | undefined>
   image(digest: Digest, options?: AbortOptions): Promise<ImageRecord | undefined>
   upload(id: string, options?: AbortOptions): Promise<UploadRecord | undefined>
+  /** Bytes of the blobs the repository links and of its manifests, each digest once; exact with every commit. */
+  usage(repository: string, options?: AbortOptions): Promise<number>
   /** Whether the repository holds any link, revision or tag. */
   repositoryExists(repository: string, options?: AbortOptions): Promise<boolean>
 

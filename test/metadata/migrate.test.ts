@@ -23,7 +23,7 @@ describe('the schema number', () => {
 
   it('runs the migrations from the stored one on, in order, each stamped before the next', async () => {
     const level = new MemoryLevel<string, string>()
-    await opened(level)
+    await opened(level, { version: 1, migrations: [] })
     const ran: string[] = []
     const step = (from: number): Migration => ({
       from,
@@ -41,7 +41,7 @@ describe('the schema number', () => {
 
   it('stays where the last complete migration ended when one fails, and goes on from there', async () => {
     const level = new MemoryLevel<string, string>()
-    await opened(level)
+    await opened(level, { version: 1, migrations: [] })
     let broken = true
     const ran: number[] = []
     const migrations: Migration[] = [1, 2].map(from => ({

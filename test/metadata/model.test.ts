@@ -106,6 +106,14 @@ const precondition: fc.Arbitrary<Precondition> = fc.oneof(
     tag,
     digest: fc.oneof(of, fc.constant('any' as const), fc.constant(undefined))
   }),
+  fc.record({
+    type: is('fits'),
+    repository,
+    as: fc.constantFrom('blob' as const, 'manifest' as const),
+    digest: of,
+    size: at,
+    limit: fc.integer({ min: 0, max: 12 })
+  }),
   fc.record({ type: is('uploadExists'), id })
 )
 

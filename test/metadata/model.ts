@@ -22,6 +22,8 @@ export class Model {
   readonly uploads = new Map<string, Json>()
   /** By `repository digest` or `repository tag`. */
   readonly links = new Map<string, number>()
+  /** What each link counts for its repository, once its blob's size was known. */
+  readonly counted = new Map<string, number>()
   readonly revisions = new Map<string, Json>()
   readonly tags = new Map<string, { digest: Digest; at: number }>()
   /** `repository child parent`. */
@@ -52,6 +54,11 @@ export class Model {
       case 'tagIs': {
         const tag = this.tags.get(`${condition.repository} ${condition.tag}`)
         return condition.digest === 'any' ? tag !== undefined : tag?.digest === condition.digest
+      }
+      case 'fits': {
+        const key = `${condition.repository} ${condition.digest}`
+        const held = condition.as === 'blob' ? this.links.has(key) : this.revisions.has(key)
+        return held || this.#usage(condition.repository) + condition.size <= condition.limit
       }
       case 'uploadExists':
         return this.uploads.has(condition.id)
@@ -112,9 +119,11 @@ export class Model {
     switch (change.type) {
       case 'putLink':
         this.links.set(`${repository} ${change.digest}`, change.record.at)
+        this.#count(`${repository} ${change.digest}`, change.digest)
         return
       case 'deleteLink':
         this.links.delete(`${repository} ${change.digest}`)
+        this.counted.delete(`${repository} ${change.digest}`)
         return
       case 'putRevision':
         this.revisions.set(`${repository} ${change.digest}`, json(change.record))
@@ -140,6 +149,17 @@ export class Model {
       case 'deleteReferrer':
         this.referrers.delete(`${repository} ${change.subject} ${change.digest}`)
     }
+  }
+
+  #count(key: string, digest: Digest): void {
+    const blob = this.blobs.get(digest)
+    if (blob !== undefined && !this.counted.has(key)) this.counted.set(key, JSON.parse(blob).size)
+  }
+
+  #usage(repository: string): number {
+    const of = <T>(map: ReadonlyMap<string, T>) => [...map].filter(([key]) => first(key) === repository)
+    const blobs = of(this.counted).reduce((sum, [, size]) => sum + size, 0)
+    return of(this.revisions).reduce((sum, [, revision]) => sum + JSON.parse(revision).size, blobs)
   }
 
   #holders(digest: Digest): string[] {
@@ -178,7 +198,7 @@ export class Model {
           value
         ])
       say(repository, under(this.tags, `${repository} `), under(this.links, `${repository} `))
-      say(repository, under(this.revisions, `${repository} `))
+      say(repository, under(this.revisions, `${repository} `), this.#usage(repository))
       for (const digest of digests) {
         const parents = [...this.references].filter(key => key.startsWith(`${repository} ${digest} `)).map(last)
         say(repository, digest, this.#tagsOf(repository, digest), parents.sort())
@@ -229,7 +249,8 @@ export async function answersOf(store: MetadataStore, universe: Universe): Promi
     )
     say(
       repository,
-      (await collect(store.revisions(repository))).map(({ digest, record }) => [digest, json(record)])
+      (await collect(store.revisions(repository))).map(({ digest, record }) => [digest, json(record)]),
+      await store.usage(repository)
     )
     for (const digest of universe.digests) {
       const parents = await collect(store.parents(repository, digest))

@@ -15,7 +15,7 @@ const [leaf, inner] = [`1220${'11'.repeat(32)}`, `1220${'22'.repeat(32)}`]
  * Data folders in the world hold exactly this. When the test fails, the schema number must rise and a migration from
  * this form must come with it.
  */
-it('keys and values of schema 1 are these', async () => {
+it('keys and values of schema 2 are these', async () => {
   const level = new MemoryLevel<string, string>()
   const store = new LevelMetadata({ level })
   await store.open()
@@ -45,16 +45,16 @@ it('keys and values of schema 1 are these', async () => {
     { type: 'putUpload', id: 'id', record: { repository: 'lib/app', algorithm: 'sha512', startedAt: 4 } }
   ])
   const shown = (await level.iterator().all()).map(([key, value]) => `${key.replaceAll('\0', ' ')} = ${value}`)
-  expect(schemaVersion).toBe(1)
+  expect(schemaVersion).toBe(2)
   expect(shown).toEqual([
     `blobs ${a} = {"size":5,"root":"${root}","dagSize":6}`,
     `blocks ${leaf} blob:${a} = r1048576,77`,
     `blocks ${inner} blob:${a} = n4`,
     `doomed ${b} = `,
     `images ${b} = {"root":"${root}","dagSize":9}`,
-    `links lib/app ${a} = {"at":1}`,
+    `links lib/app ${a} = {"at":1,"size":5}`,
     `manifests ${b} = { }`,
-    'meta schema = 1',
+    'meta schema = 2',
     `nodes ${inner} = node`,
     `referrers lib/app ${a} ${b} = {"mediaType":"m/t","digest":"${b}","size":3,"artifactType":"x/y","annotations":{"k":"v"}}`,
     `refs lib/app ${a} ${b} = `,
@@ -64,7 +64,8 @@ it('keys and values of schema 1 are these', async () => {
     `tagged lib/app ${b} v1 = `,
     `tags lib/app v1 = {"digest":"${b}","at":3}`,
     `unplaced ${a} = id`,
-    'uploads id = {"repository":"lib/app","algorithm":"sha512","startedAt":4}'
+    'uploads id = {"repository":"lib/app","algorithm":"sha512","startedAt":4}',
+    'usage lib/app = 8'
   ])
   await store.close()
 })
