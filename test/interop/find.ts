@@ -37,10 +37,11 @@ const requirements = {
   skopeo: { install: apt('skopeo') },
   strace: { install: apt('strace') },
   tar: { install: apt('tar') },
+  'token-server': { install: built('token-server') },
   umount: { install: apt('mount') }
 } satisfies Record<string, Requirement>
 
-/** A program that the tests know how to install. `ipfs` is Kubo, `registry` is distribution 3. */
+/** A program that the tests know how to install. `ipfs` is Kubo, `registry` is distribution 3, `token-server` that of distribution 2.8. */
 export type ToolName = keyof typeof requirements
 
 /**
