@@ -22,6 +22,7 @@ export class CommandFailure extends Error {
 const outspoken: Record<string, ExitCode> = {
   MetadataLocked: exitCodes.busy,
   IpfsSettingError: exitCodes.usage,
+  KeyFormatError: exitCodes.failure,
   DataFolderUnusable: exitCodes.failure,
   LayoutError: exitCodes.failure,
   SchemaUnsupported: exitCodes.failure

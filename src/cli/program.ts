@@ -4,6 +4,7 @@ import { registerGc } from './commands/gc.ts'
 import { registerHealth } from './commands/health.ts'
 import { registerId } from './commands/id.ts'
 import { registerInspect } from './commands/inspect.ts'
+import { registerKey } from './commands/key.ts'
 import { registerLs } from './commands/ls.ts'
 import { registerRm } from './commands/rm.ts'
 import { registerScrub } from './commands/scrub.ts'
@@ -19,6 +20,7 @@ const commands: readonly Register[] = [
   registerServe,
   registerInspect,
   registerId,
+  registerKey,
   registerLs,
   registerRm,
   registerGc,
@@ -52,8 +54,14 @@ export function buildProgram(shell: Pick<Shell, 'terminal' | 'signal'>, done: (c
     .showHelpAfterError('(--help shows how)')
     .addHelpText('after', `${examples}\n\n${describeExitCodes()}`)
   for (const register of commands)
-    register(program, command => ({ ...shell, command: command.name(), ...readGlobals(command) }), done)
+    register(program, command => ({ ...shell, command: pathOf(command), ...readGlobals(command) }), done)
   return program
+}
+
+/** `key rotate`, without the program's own name. */
+function pathOf(command: Command): string {
+  const above = command.parent
+  return above?.parent ? `${pathOf(above)} ${command.name()}` : command.name()
 }
 
 function readGlobals(command: Command): Pick<Shell, 'config' | 'data'> {

@@ -1,8 +1,8 @@
-import { createInterface } from 'node:readline/promises'
 import { parseImageName } from '../../oci/reference.ts'
+import { confirm } from '../confirm.ts'
 import { connect } from '../connect.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
-import { CommandFailure, explain } from '../explain.ts'
+import { explain } from '../explain.ts'
 import { showReference } from '../operations.ts'
 import type { Register } from '../program.ts'
 import type { Shell } from '../shell.ts'
@@ -23,7 +23,7 @@ export const registerRm: Register = (program, shellFor, done) => {
 async function rm(shell: Shell, names: readonly string[], { yes }: { yes?: boolean }): Promise<ExitCode> {
   const images = names.map(parseImageName)
   const shown = images.map(({ repository, reference }) => showReference(repository, reference))
-  if (!yes && !(await confirmed(shell, shown))) return exitCodes.failure
+  if (!yes && !(await confirm(shell, `Remove ${shown.join(', ')}?`, 'to remove'))) return exitCodes.failure
   await using operations = await connect(shell)
   let exitCode: ExitCode = exitCodes.ok
   for (const [index, { repository, reference }] of images.entries()) {
@@ -40,15 +40,4 @@ async function rm(shell: Shell, names: readonly string[], { yes }: { yes?: boole
     }
   }
   return exitCode
-}
-
-async function confirmed({ terminal, signal }: Shell, shown: readonly string[]): Promise<boolean> {
-  if (!terminal.in.isTTY) throw new CommandFailure(exitCodes.usage, 'nobody is here to ask: pass --yes to remove')
-  const question = createInterface({ input: terminal.in, output: terminal.err })
-  try {
-    const answer = await question.question(`Remove ${shown.join(', ')}? [y/N] `, { signal })
-    return /^y(es)?$/i.test(answer.trim())
-  } finally {
-    question.close()
-  }
 }

@@ -1,8 +1,8 @@
-import { link, mkdir, open, readFile, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
+import { stat } from 'node:fs/promises'
+import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Ed25519PrivateKey } from '@libp2p/interface'
 import type { Log } from '../../registry/ports.ts'
+import { readKeyFile, writeNewKeyFile } from '../key-file.ts'
 import { IpfsSettingError } from '../setting-error.ts'
 
 /**
@@ -19,7 +19,7 @@ export async function loadKey(file: string, log: Log): Promise<Ed25519PrivateKey
   }
   const key = await generateKeyPair('Ed25519')
   try {
-    await writeNewKey(file, privateKeyToProtobuf(key))
+    await writeNewKeyFile(file, key)
     return key
   } catch (error) {
     // Somebody else made it meanwhile: theirs is the identity.
@@ -29,46 +29,12 @@ export async function loadKey(file: string, log: Log): Promise<Ed25519PrivateKey
 }
 
 async function readKey(file: string, log: Log): Promise<Ed25519PrivateKey> {
-  const bytes = await readFile(file)
+  const key = await readKeyFile(file)
   const { mode } = await stat(file)
   if ((mode & 0o077) !== 0) {
     log.warn({ file, mode: (mode & 0o777).toString(8) }, 'ipfs.key.file can be read by other users; chmod 600 it')
   }
-  const key = parse(bytes)
-  if (key?.type !== 'Ed25519') {
-    throw new IpfsSettingError(
-      'ipfs.key.file',
-      `${file} does not hold an ed25519 private key in libp2p's protobuf form`
-    )
-  }
   return key
-}
-
-function parse(bytes: Uint8Array): ReturnType<typeof privateKeyFromProtobuf> | undefined {
-  try {
-    return privateKeyFromProtobuf(bytes)
-  } catch {
-    return undefined
-  }
-}
-
-/** Whole or not at all, even over a crash: written beside, synced, then linked to its name. */
-async function writeNewKey(file: string, bytes: Uint8Array): Promise<void> {
-  const folder = dirname(file)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const draft = join(folder, `.key-${process.pid}-${Date.now()}`)
-  const handle = await open(draft, 'wx', 0o600)
-  try {
-    await handle.writeFile(bytes)
-    await handle.sync()
-    await handle.close()
-    await link(draft, file)
-  } finally {
-    await handle.close().catch(() => {})
-    await rm(draft, { force: true })
-  }
-  const opened = await open(folder)
-  await opened.sync().finally(() => opened.close())
 }
 
 function asSettingError(file: string, cause: unknown): Error {

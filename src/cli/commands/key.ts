@@ -1,0 +1,160 @@
+import { InvalidArgumentError } from 'commander'
+import type { KeyFormat } from '../../ipfs/key-format.ts'
+import type { NodeKey } from '../../ipfs/key-identity.ts'
+import { confirm } from '../confirm.ts'
+import { type ExitCode, exitCodes } from '../exit-codes.ts'
+import { CommandFailure } from '../explain.ts'
+import { findKey, type KeyPlace } from '../key-place.ts'
+import type { Register } from '../program.ts'
+import { readSecret } from '../read-secret.ts'
+import type { Shell } from '../shell.ts'
+import { writeSecret } from '../write-secret.ts'
+
+const formats = {
+  'libp2p-protobuf-cleartext': 'key',
+  'pem-pkcs8-cleartext': 'pem'
+} as const satisfies Record<KeyFormat, string>
+
+export const registerKey: Register = (program, shellFor, done) => {
+  const key = program
+    .command('key')
+    .description('export, import or replace the private key that is the node’s identity')
+  key
+    .command('export')
+    .description('write the key to a file, in a form that "ipfs key import" reads')
+    .option(
+      '--out <file>',
+      'file to write, mode 0600, never overwritten; - for standard output; default: <peer ID>.key'
+    )
+    .option('--format <format>', Object.keys(formats).join(' or '), readFormat, 'libp2p-protobuf-cleartext')
+    .addHelpText(
+      'after',
+      '\nWhoever has the file can be this node.\n\nExamples:\n  pinnace key export --out node.key\n  pinnace key export --format pem-pkcs8-cleartext --out - | gpg --encrypt > node.pem.gpg'
+    )
+    .action(async (options: { out?: string; format: KeyFormat }, command) => {
+      await exportKey(shellFor(command), options)
+      done(exitCodes.ok)
+    })
+  key
+    .command('import')
+    .argument(
+      '<file>',
+      'a key as "pinnace key export" or "ipfs key export" writes it, in either form; - for standard input'
+    )
+    .description('give a stopped node another key, and with it another identity; the old one is kept beside')
+    .option('--yes', 'do not ask when the peer ID changes')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pinnace key import node.key\n  pinnace key import old.pem --yes --data /srv/pinnace'
+    )
+    .action(async (file: string, options: { yes?: boolean }, command) => {
+      done(await importKey(shellFor(command), file, options))
+    })
+  key
+    .command('rotate')
+    .description('give a stopped node a new key, and with it a new identity; the old one is kept beside')
+    .option('--yes', 'do not ask')
+    .addHelpText('after', '\nExamples:\n  pinnace key rotate\n  pinnace key rotate --yes --data /srv/pinnace')
+    .action(async (options: { yes?: boolean }, command) => {
+      done(await rotateKey(shellFor(command), options))
+    })
+}
+
+async function exportKey(shell: Shell, { out, format }: { out?: string; format: KeyFormat }): Promise<void> {
+  const { file } = await findKey(shell)
+  const { readNodeKey } = await import('../../ipfs/key-identity.ts')
+  const key = await readNodeKey(file)
+  if (key === undefined) {
+    const advice = 'a node makes its key at its first start; name its folder with --data or its file with --config'
+    throw new CommandFailure(exitCodes.notFound, `there is no key ${file}: ${advice}`)
+  }
+  const { terminal } = shell
+  if (out === '-') {
+    if (terminal.out.isTTY) {
+      throw new CommandFailure(
+        exitCodes.usage,
+        'a key is not shown on a terminal: pipe it on, or name a file with --out'
+      )
+    }
+    terminal.out.write(key.encode(format))
+    return
+  }
+  const target = out ?? `${key.peerId}.${formats[format]}`
+  await writeSecret(target, key.encode(format))
+  terminal.out.write(`${target}\n`)
+  terminal.err.write(`That is the key of ${key.peerId}: whoever has it can be this node.\n`)
+}
+
+async function importKey(shell: Shell, from: string, { yes }: { yes?: boolean }): Promise<ExitCode> {
+  const { parseKey } = await import('../../ipfs/key-identity.ts')
+  const key = await parseKey(await readSecret(from, shell.terminal)).catch((cause: unknown) => {
+    if (!(cause instanceof Error) || cause.name !== 'KeyFormatError') throw cause
+    const shown = from === '-' ? 'standard input' : from
+    throw new CommandFailure(exitCodes.usage, `${shown} is not a key for a node: ${cause.message}`, { cause })
+  })
+  return replaceKey(shell, key, yes ?? false)
+}
+
+async function rotateKey(shell: Shell, { yes }: { yes?: boolean }): Promise<ExitCode> {
+  const { newKey } = await import('../../ipfs/key-identity.ts')
+  return replaceKey(shell, await newKey(), yes ?? false)
+}
+
+async function replaceKey(shell: Shell, key: NodeKey, yes: boolean): Promise<ExitCode> {
+  const place = await findKey(shell)
+  await using _held = await takeFolder(shell, place)
+  const old = await currentPeerId(place.file)
+  const { out, err } = shell.terminal
+  if (old === key.peerId) {
+    out.write(`${key.peerId} is the key of this node already\n`)
+    return exitCodes.ok
+  }
+  if (old !== undefined && !yes && !(await confirm(shell, question(old, key.peerId), 'to change the peer ID'))) {
+    return exitCodes.failure
+  }
+  const kept = await key.putInto(place.file)
+  out.write(`${old === undefined ? '' : `old peer ID  ${old}\n`}new peer ID  ${key.peerId}\n`)
+  if (kept !== undefined) err.write(`${consequences(kept)}\n`)
+  return exitCodes.ok
+}
+
+function question(old: string, next: string): string {
+  return `The node is ${old} and becomes ${next}; its friends know the old one. Go on?`
+}
+
+function consequences(kept: string): string {
+  return `The old key is kept in ${kept}; to go back, import it.
+From the next start on:
+  whoever has this node in ipfs.peers, or dials its multiaddrs, has to name the new peer ID;
+  rules about peer:<old peer ID> mean nobody;
+  the IPNS name of the node is another one, and the old name is no longer renewed.`
+}
+
+/** A file that holds no key is no identity to lose; it is kept beside all the same. */
+async function currentPeerId(file: string): Promise<string | undefined> {
+  const { readNodeKey } = await import('../../ipfs/key-identity.ts')
+  const key = await readNodeKey(file).catch((error: unknown) => {
+    if (error instanceof Error && error.name === 'KeyFormatError') return undefined
+    throw error
+  })
+  return key?.peerId
+}
+
+/** The data folder for this process alone: a running node has read its key and would go on with the old one. */
+async function takeFolder(shell: Shell, { folder }: KeyPlace): Promise<AsyncDisposable> {
+  const { DataFolderLocked, openDataFolder } = await import('../../data-folder.ts')
+  try {
+    const held = await openDataFolder(folder, { command: shell.command })
+    return { [Symbol.asyncDispose]: () => held.close() }
+  } catch (cause) {
+    if (!(cause instanceof DataFolderLocked)) throw cause
+    throw new CommandFailure(exitCodes.busy, `${cause.message}: stop it first, a node reads its key when it starts`, {
+      cause
+    })
+  }
+}
+
+function readFormat(text: string): KeyFormat {
+  if (Object.hasOwn(formats, text)) return text as KeyFormat
+  throw new InvalidArgumentError(`It is ${Object.keys(formats).join(' or ')}.`)
+}

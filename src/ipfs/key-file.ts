@@ -1,0 +1,82 @@
+import { chmod, link, mkdir, open, readFile, realpath, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { privateKeyToProtobuf } from '@libp2p/crypto/keys'
+import type { Ed25519PrivateKey } from '@libp2p/interface'
+import { decodeKey, KeyFormatError } from './key-format.ts'
+
+/**
+ * The key of a file, in either of its forms.
+ *
+ * @throws {KeyFormatError} when it holds none
+ * @throws the operating system's error when it cannot be read
+ */
+export async function readKeyFile(file: string): Promise<Ed25519PrivateKey> {
+  return decodeKey(await readFile(file))
+}
+
+/** A new file, mode 0600, whole or not at all even over a crash. @throws EEXIST when there is one */
+export async function writeNewKeyFile(file: string, key: Ed25519PrivateKey): Promise<void> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  await throughDraft(file, privateKeyToProtobuf(key), draft => link(draft, file))
+}
+
+/**
+ * Puts another key in a file's place. What was there stays beside it, under the same name with its peer ID behind; at every
+ * moment, a crash included, the file is the old one or the new one.
+ *
+ * @returns where the old one is now; `undefined` when there was none
+ */
+export async function replaceKeyFile(file: string, key: Ed25519PrivateKey): Promise<string | undefined> {
+  // Behind a link there may be a mounted secret: that is what has to change, not the link.
+  const target = await realpath(file).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  })
+  if (target === undefined) {
+    await writeNewKeyFile(file, key)
+    return undefined
+  }
+  const kept = await keepBeside(target)
+  await throughDraft(target, privateKeyToProtobuf(key), draft => rename(draft, target))
+  return kept
+}
+
+async function keepBeside(file: string): Promise<string> {
+  const old = await readKeyFile(file).catch((error: unknown) => {
+    if (error instanceof KeyFormatError) return undefined
+    throw error
+  })
+  // One peer ID is one key, so a copy that is there already is this one.
+  const name = old === undefined ? `unreadable-${Date.now()}` : old.publicKey.toString()
+  const kept = join(dirname(file), `${basename(file)}.${name}`)
+  await chmod(file, 0o600)
+  await link(file, kept).catch((error: unknown) => {
+    if (codeOf(error) !== 'EEXIST') throw error
+  })
+  await syncFolder(dirname(file))
+  return kept
+}
+
+async function throughDraft(file: string, bytes: Uint8Array, place: (draft: string) => Promise<void>): Promise<void> {
+  const draft = join(dirname(file), `.key-${process.pid}-${Date.now()}`)
+  const handle = await open(draft, 'wx', 0o600)
+  try {
+    await handle.writeFile(bytes)
+    await handle.sync()
+    await handle.close()
+    await place(draft)
+  } finally {
+    await handle.close().catch(() => {})
+    await rm(draft, { force: true })
+  }
+  await syncFolder(dirname(file))
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const opened = await open(folder)
+  await opened.sync().finally(() => opened.close())
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
