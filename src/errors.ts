@@ -6,6 +6,7 @@
  */
 export const errorTable = {
   BLOB_UNKNOWN: { code: 'BLOB_UNKNOWN', status: 404, message: 'blob unknown to registry' },
+  BLOB_TOO_LARGE: { code: 'SIZE_INVALID', status: 413, message: 'blob is larger than this repository takes' },
   BLOB_UPLOAD_INVALID: { code: 'BLOB_UPLOAD_INVALID', status: 400, message: 'blob upload invalid' },
   BLOB_UPLOAD_UNKNOWN: { code: 'BLOB_UPLOAD_UNKNOWN', status: 404, message: 'blob upload unknown to registry' },
   BLOB_UPLOAD_OUT_OF_ORDER: {
@@ -50,6 +51,8 @@ export const errorTable = {
   UNAUTHORIZED: { code: 'UNAUTHORIZED', status: 401, message: 'authentication required' },
   DENIED: { code: 'DENIED', status: 403, message: 'requested access to the resource is denied' },
   TOOMANYREQUESTS: { code: 'TOOMANYREQUESTS', status: 429, message: 'too many requests' },
+  /** 4xx and DENIED, since those are what Docker shows and does not try again; it sends a layer five times on a 507. */
+  QUOTA_EXCEEDED: { code: 'DENIED', status: 413, message: 'the repository holds as much as its quota allows' },
   REQUEST_TIMEOUT: { code: 'UNSUPPORTED', status: 408, message: 'request timed out' },
   STORAGE_FULL: { code: 'UNAVAILABLE', status: 507, message: 'no space left on the storage of this registry' },
   UNAVAILABLE: { code: 'UNAVAILABLE', status: 503, message: 'service unavailable' },

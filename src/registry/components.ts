@@ -4,6 +4,7 @@ import type { Settler } from './blobs/settle.ts'
 import type { VerifiedBlobs } from './blobs/verified.ts'
 import type { KeyedLock } from './keyed-lock.ts'
 import type { BlobFiles, BlobSource, Clock, DagBuilder, Log, MetadataStore, UploadStaging } from './ports.ts'
+import type { QuotaOf } from './quotas/quota.ts'
 
 /** What `node.ts` hands to the use cases. */
 export interface RegistryComponents {
@@ -36,6 +37,8 @@ export interface RegistryInit {
   sessionWaitMs?: number
   /** Patterns that a descriptor's `urls` must, and must not, match (`validation.manifests.urls`). */
   urls?: { allow: readonly RegExp[]; deny: readonly RegExp[] }
+  /** What each repository may hold. Default: no limits. */
+  quotaOf?: QuotaOf
   /** Only with {@link RegistryComponents.sources}. */
   fetch?: FetchInit
 }
@@ -55,7 +58,7 @@ export interface FetchInit {
 
 /** Components and settings as the use cases share them. */
 export interface Registration extends RegistryComponents {
-  init: Required<Omit<RegistryInit, 'urls' | 'fetch'>> & Pick<RegistryInit, 'urls'>
+  init: Required<Omit<RegistryInit, 'urls' | 'quotaOf' | 'fetch'>> & Pick<RegistryInit, 'urls' | 'quotaOf'>
   /** One writer a digest: commit, deletion and quarantine of the same blob never interleave. */
   blobLocks: KeyedLock
   /** One writer an upload session. */

@@ -89,7 +89,7 @@ function assemble(registration: Registration, sessions: OpenSessions, fetches: F
       id,
       size: (await readSession(registration, repository, id, options)).size
     }),
-    appendUpload: (...args) => appendUpload(registration, ...args),
+    appendUpload: (...args) => appendUpload(registration, sessions, ...args),
     finishUpload: (...args) => finishUpload(registration, sessions, ...args),
     cancelUpload: (...args) => cancelUpload(registration, sessions, ...args),
     getManifest: (...args) => getManifest(registration, ...args),

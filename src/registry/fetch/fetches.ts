@@ -2,6 +2,7 @@ import type { Digest } from '../../oci/digest.ts'
 import { commitBlob } from '../blobs/commit.ts'
 import type { FetchInit, Registration } from '../components.ts'
 import { completeParents } from '../images/complete.ts'
+import { endIfRefused } from '../uploads/end-if-refused.ts'
 import type { OpenSessions } from '../uploads/open-sessions.ts'
 import { Doubts } from './doubts.ts'
 import { Flight, type Passenger } from './flight.ts'
@@ -92,7 +93,9 @@ export class Fetches {
       this.init
     ).run()
     flight.provedSound(content.size)
-    await commitBlob(registration, { repository, uploadId, digest, content })
+    await endIfRefused(registration, this.#sessions, uploadId, () =>
+      commitBlob(registration, { repository, uploadId, digest, content })
+    )
     this.#sessions.ended(uploadId)
     registration.log.info({ digest, repository, bytes: content.size }, 'blob fetched')
   }

@@ -212,15 +212,15 @@ export class Gathering {
     const { sessions, registration } = this.#components
     const { uploadId, digest } = this.#flight
     const algorithm = algorithmOf(digest)
+    // Of no repository, so that it is no client's session; else as any other, so that recovery and purging know it.
+    const record = { repository: '', algorithm, startedAt: registration.clock.now() }
     try {
       await registration.staging.create(uploadId, algorithm)
-      // Of no repository, so that it is no client's session; else as any other, so that recovery and purging know it.
-      const record = { repository: '', algorithm, startedAt: registration.clock.now() }
       await registration.metadata.commit([{ type: 'putUpload', id: uploadId, record }], [], { durable: false })
     } catch (error) {
       throw new StorageFailure(error)
     }
-    sessions.opened(uploadId)
+    sessions.opened(uploadId, record.repository, record.startedAt)
     return 0
   }
 

@@ -34,13 +34,13 @@ async function removeDoomed(registration: Registration): Promise<void> {
 }
 
 async function matchSessions(registration: Registration, sessions: OpenSessions): Promise<void> {
-  const { metadata, staging } = registration
+  const { metadata, staging, clock } = registration
   for await (const { id } of staging.list()) {
     if ((await metadata.upload(id)) === undefined) await staging.discard(id)
   }
-  for await (const { id } of metadata.uploads()) {
+  for await (const { id, record } of metadata.uploads()) {
     if ((await staging.size(id)) === undefined)
       await metadata.commit([{ type: 'deleteUpload', id }], [], { durable: false })
-    else sessions.opened(id)
+    else sessions.opened(id, record.repository, clock.now())
   }
 }

@@ -20,6 +20,7 @@ import {
   PreconditionFailed,
   type ReferrerDescriptor
 } from '../ports.ts'
+import { fitting, refuseIfFull } from '../quotas/fitting.ts'
 import type { PutManifestRequest, PutManifestResult } from '../registry.ts'
 import { checkReferences } from './check.ts'
 import { checkUrls } from './check-urls.ts'
@@ -48,7 +49,8 @@ export async function putManifest(
   for (let round = 1; ; round++) {
     const conditions = [
       ...(await ifMatchConditions(registration, repository, digest, request, options)),
-      ...(await checkReferences(registration, repository, manifest, options))
+      ...(await checkReferences(registration, repository, manifest, options)),
+      ...fitting(registration, repository, { as: 'manifest', digest, size: bytes.length })
     ]
     const built = await imageOf(registration, repository, digest, bytes, options)
     const mutations = [
@@ -137,6 +139,7 @@ async function commitUnlessChanged(
     return true
   } catch (error) {
     if (!(error instanceof PreconditionFailed)) throw error
+    await refuseIfFull(registration, error)
     if (round < maxRounds) return false
     throw new RegistryError('UNAVAILABLE', {
       message: 'the repository keeps changing under this push',

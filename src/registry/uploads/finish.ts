@@ -5,8 +5,9 @@ import type { Registration } from '../components.ts'
 import type { AbortOptions } from '../ports.ts'
 import type { BlobView, UploadBody } from '../registry.ts'
 import { append } from './append.ts'
+import { endIfRefused } from './end-if-refused.ts'
 import type { OpenSessions } from './open-sessions.ts'
-import { withSession } from './session.ts'
+import { type Session, withSession } from './session.ts'
 
 /**
  * end-6. A digest that does not match leaves the session as it is: the client may have named the wrong one. Repeating a
@@ -21,13 +22,20 @@ export async function finishUpload(
   body: UploadBody | undefined,
   options?: AbortOptions
 ): Promise<BlobView> {
-  const work = async (session: Parameters<typeof append>[2]) => {
-    if (body !== undefined) await append(registration, id, session, body, options)
+  const work = async (session: Session) => {
+    if (body !== undefined) await append(registration, id, session, body, { ...options, digest })
     const content = await registration.staging.content(id, algorithmOf(digest), options)
     if (content.digest !== digest) throw mismatch(digest, content.digest, content.size)
     return commitBlob(registration, { repository, uploadId: id, digest, content }, options)
   }
-  const view = await withSession(registration, repository, id, work, options)
+  sessions.used(id, registration.clock.now())
+  const view = await withSession(
+    registration,
+    repository,
+    id,
+    session => endIfRefused(registration, sessions, id, () => work(session)),
+    options
+  )
   sessions.ended(id)
   return view
 }

@@ -2,11 +2,14 @@ import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
 import { completeParents } from '../images/complete.ts'
 import { type AbortOptions, PreconditionFailed } from '../ports.ts'
+import { fitting, refuseIfFull } from '../quotas/fitting.ts'
 import type { BlobView } from '../registry.ts'
 
 /**
  * end-11, and anonymous mount: links a blob that a repository the caller may pull already holds. A miss looks the same
  * whether the blob is absent or private (CVE-2024-39897).
+ *
+ * @throws {RegistryError} BLOB_TOO_LARGE, QUOTA_EXCEEDED: pushing the bytes instead would end in the same
  */
 export async function mountBlob(
   registration: Registration,
@@ -21,18 +24,17 @@ export async function mountBlob(
   if (record === undefined) return undefined
   const source = await findSource(registration, digest, from, mayPull, options)
   if (source === undefined) return undefined
+  const fits = fitting(registration, repository, { as: 'blob', digest, size: record.size })
   try {
     await metadata.commit(
       [{ type: 'putLink', repository, digest, record: { at: clock.now() } }],
-      [
-        { type: 'blobExists', digest },
-        { type: 'linkExists', repository: source, digest }
-      ],
+      [{ type: 'blobExists', digest }, { type: 'linkExists', repository: source, digest }, ...fits],
       options
     )
   } catch (error) {
-    if (error instanceof PreconditionFailed) return undefined
-    throw error
+    if (!(error instanceof PreconditionFailed)) throw error
+    await refuseIfFull(registration, error)
+    return undefined
   }
   await completeParents(registration, repository, digest, options)
   return { digest, size: record.size, root: record.root }

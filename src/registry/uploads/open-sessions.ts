@@ -1,16 +1,42 @@
-/** Counts the sessions of this process' folder, so that opening one needs no scan. */
+/** The sessions of this process' folder, by repository, so that opening one needs no scan. */
 export class OpenSessions {
-  readonly #ids = new Set<string>()
+  readonly #repositories = new Map<string, string>()
+  /** Sessions of a repository, the one that rests longest first, each with when it was used last, ms since epoch. */
+  readonly #used = new Map<string, Map<string, number>>()
 
   get count(): number {
-    return this.#ids.size
+    return this.#repositories.size
   }
 
-  opened(id: string): void {
-    this.#ids.add(id)
+  countOf(repository: string): number {
+    return this.#used.get(repository)?.size ?? 0
+  }
+
+  opened(id: string, repository: string, at: number): void {
+    this.#repositories.set(id, repository)
+    const used = this.#used.get(repository) ?? new Map<string, number>()
+    this.#used.set(repository, used.set(id, at))
+  }
+
+  used(id: string, at: number): void {
+    const repository = this.#repositories.get(id)
+    if (repository === undefined) return
+    this.#used.get(repository)?.delete(id)
+    this.opened(id, repository, at)
+  }
+
+  /** The session of the repository that was not used since `before`, the longest of several. */
+  resting(repository: string, before: number): string | undefined {
+    const [longest] = this.#used.get(repository) ?? []
+    return longest !== undefined && longest[1] <= before ? longest[0] : undefined
   }
 
   ended(id: string): void {
-    this.#ids.delete(id)
+    const repository = this.#repositories.get(id)
+    if (repository === undefined) return
+    this.#repositories.delete(id)
+    const used = this.#used.get(repository)
+    used?.delete(id)
+    if (used?.size === 0) this.#used.delete(repository)
   }
 }

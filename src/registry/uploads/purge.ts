@@ -16,12 +16,13 @@ export async function purgeUploads(
   for await (const { id, record } of registration.metadata.uploads(options)) {
     options?.signal?.throwIfAborted()
     if (record.startedAt > before) continue
-    if (options?.dryRun === true || (await purge(registration, sessions, id))) purged++
+    if (options?.dryRun === true || (await dropUnlessBusy(registration, sessions, id))) purged++
   }
   return purged
 }
 
-async function purge(registration: Registration, sessions: OpenSessions, id: string): Promise<boolean> {
+/** `false` when the session is being written to. */
+export async function dropUnlessBusy(registration: Registration, sessions: OpenSessions, id: string): Promise<boolean> {
   try {
     await registration.sessionLocks.run(id, () => drop(registration, sessions, id), { timeoutMs: 0 })
     return true

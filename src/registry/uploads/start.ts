@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { RegistryError } from '../../errors.ts'
 import type { DigestAlgorithm } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
+import { takePlace } from '../quotas/take-place.ts'
 import type { UploadView } from '../registry.ts'
 import type { OpenSessions } from './open-sessions.ts'
 
@@ -20,7 +21,7 @@ export async function startUpload(
     })
   }
   const id = randomUUID()
-  sessions.opened(id)
+  await takePlace(registration, sessions, repository, id)
   try {
     await staging.create(id, algorithm)
     await metadata.commit([{ type: 'putUpload', id, record: { repository, algorithm, startedAt: clock.now() } }], [], {

@@ -1,0 +1,53 @@
+import { RegistryError } from '../../errors.ts'
+import type { Quota } from './quota.ts'
+
+/** Seconds: space comes back by deletions and garbage collection, that is by people. */
+const comeAgain = '3600'
+
+/** @param size bytes, where it is known how large the blob is */
+export function blobTooLarge(quota: Quota, limit: number, size: number | undefined): RegistryError {
+  const found = size === undefined ? 'this one is larger' : `this one has ${showBytes(size)}`
+  return new RegistryError('BLOB_TOO_LARGE', {
+    message: `a blob may have at most ${showBytes(limit)} (quota of ${quota.pattern}), ${found}`,
+    detail: { quota: quota.pattern, limit, ...(size === undefined ? {} : { size }) }
+  })
+}
+
+export interface Full {
+  repository: string
+  limit: number
+  /** Bytes it holds. */
+  used: number
+  /** Bytes that would come on top, where that is known. */
+  size: number | undefined
+}
+
+export function repositoryFull(quota: Quota, { repository, limit, used, size }: Full): RegistryError {
+  const wanted = size === undefined ? 'what is being pushed does' : `${showBytes(size)} more do`
+  return new RegistryError('QUOTA_EXCEEDED', {
+    message: `${repository} holds ${showBytes(used)} of the ${showBytes(limit)} it may (quota of ${quota.pattern}): ${wanted} not fit; delete what is not needed, or ask for more`,
+    detail: { quota: quota.pattern, limit, used, ...(size === undefined ? {} : { size }) },
+    headers: { 'Retry-After': comeAgain }
+  })
+}
+
+export function tooManyUploads(quota: Quota, repository: string, limit: number): RegistryError {
+  return new RegistryError('TOOMANYREQUESTS', {
+    message: `${repository} has ${limit} open uploads, as many as it may (quota of ${quota.pattern}): finish or cancel some`,
+    detail: { quota: quota.pattern, limit },
+    headers: { 'Retry-After': '30' }
+  })
+}
+
+/** What a quota refused: nothing that is sent again would be taken. */
+export function isQuotaRefusal(error: unknown): error is RegistryError {
+  return error instanceof RegistryError && (error.reason === 'BLOB_TOO_LARGE' || error.reason === 'QUOTA_EXCEEDED')
+}
+
+const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
+
+/** To two decimals, downwards for nobody: the exact number is in the `detail`. */
+function showBytes(bytes: number): string {
+  const power = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10))
+  return `${Number((bytes / 1024 ** power).toFixed(2))} ${units[power]}`
+}
