@@ -5,24 +5,29 @@ import type { Config } from '../config.ts'
 import { DataFolderLocked, findHolder } from '../data-folder.ts'
 import { exitCodes } from './exit-codes.ts'
 import { CommandFailure } from './explain.ts'
+import { HttpTransport } from './http-transport.ts'
 import { localOperations } from './local-operations.ts'
 import { createLog } from './log.ts'
 import type { Operations } from './operations.ts'
+import { remoteHost } from './remote-host.ts'
 import { remoteOperations } from './remote-operations.ts'
 import { readSettings } from './settings.ts'
 import type { Shell } from './shell.ts'
+import { SocketTransport } from './socket-transport.ts'
 
 /** How long a node that is starting or going away is waited for, ms. */
 const patience = 10_000
 const pause = 100
 
 /**
- * The node of the data folder that the command line names: asked over its socket when it runs, opened here when nobody
- * has it.
+ * The node that the command line names: elsewhere, by its admin API; or that of a data folder, asked over its socket when
+ * it runs, opened here when nobody has it.
  *
  * @throws {CommandFailure} `notFound` without a data folder, `busy` when a process has it that cannot be asked
  */
 export async function connect(shell: Shell): Promise<Operations> {
+  const host = await remoteHost(shell, process.env)
+  if (host !== undefined) return remoteOperations(new HttpTransport(host), { signal: shell.signal })
   const { config } = await readSettings(shell)
   const folder = resolve(config.storage.filesystem.rootdirectory)
   if ((await stat(folder).catch(() => undefined)) === undefined) {
@@ -43,7 +48,7 @@ export async function connect(shell: Shell): Promise<Operations> {
 /** The running node; `undefined` when there is none to ask (yet). */
 async function ask(folder: string): Promise<Operations | undefined> {
   const socket = (await findHolder(folder))?.controlSocket
-  return socket === undefined ? undefined : remoteOperations(socket)
+  return socket === undefined ? undefined : remoteOperations(new SocketTransport(socket))
 }
 
 async function open(config: Config, shell: Shell): Promise<Operations | DataFolderLocked> {

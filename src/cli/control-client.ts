@@ -1,20 +1,26 @@
-import { Agent, type IncomingMessage, request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { createInterface } from 'node:readline'
 import { errorTable, type OciErrorEntry, type Reason, RegistryError, RegistryErrors } from '../errors.ts'
 import { type ErrorLine, reasonHeader } from '../http/control-protocol.ts'
 import type { AbortOptions } from '../registry/ports.ts'
+import type { ControlRequest, ControlTransport } from './control-transport.ts'
 import { exitCodes } from './exit-codes.ts'
 import { CommandFailure } from './explain.ts'
+import { printable } from './terminal.ts'
 
-type Method = 'GET' | 'POST'
+type Method = ControlRequest['method']
 
-/** HTTP to a node's control socket; one connection, kept open. */
+/** The control protocol, whichever way it goes. */
 export class ControlClient {
-  readonly #socket: string
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 2 })
+  readonly #transport: ControlTransport
 
-  constructor(socket: string) {
-    this.#socket = socket
+  constructor(transport: ControlTransport) {
+    this.#transport = transport
+  }
+
+  /** The node as a sentence names it. */
+  get name(): string {
+    return this.#transport.name
   }
 
   /**
@@ -24,8 +30,13 @@ export class ControlClient {
    */
   async json<T>(method: Method, path: string, body: object | undefined, options?: AbortOptions): Promise<T> {
     const response = await this.call(method, path, body, options)
-    // The other end is a node of the same protocol version, behind a socket that only its owner can make.
-    return JSON.parse(await readText(response)) as T
+    const text = await readText(response)
+    try {
+      // The other end is a node of the same protocol version, which only its owner or an admin gets this far with.
+      return JSON.parse(text) as T
+    } catch (cause) {
+      throw new CommandFailure(exitCodes.failure, `${this.name} gives an answer that is none of Pinnace`, { cause })
+    }
   }
 
   /** Lines as they come; leaving the loop hangs up, which stops the work. @throws {RegistryError} */
@@ -39,13 +50,18 @@ export class ControlClient {
     try {
       for await (const text of createInterface({ input: response, crlfDelay: Infinity })) {
         const line = JSON.parse(text) as Exclude<T, ErrorLine> | ErrorLine
-        if ('error' in line) throw errorOf(line.error.reason, line.error.errors)
+        if ('error' in line) {
+          const { reason, errors } = line.error
+          throw errorOf(isReason(reason) ? reason : 'UNKNOWN', errors)
+        }
         yield line
       }
     } catch (error) {
       if (response.errored === null) throw error
       options?.signal?.throwIfAborted()
-      throw new CommandFailure(exitCodes.failure, 'the node broke off its answer; its log says why', { cause: error })
+      throw new CommandFailure(exitCodes.failure, `${this.name} broke off its answer; its log says why`, {
+        cause: error
+      })
     } finally {
       response.destroy()
     }
@@ -53,76 +69,66 @@ export class ControlClient {
 
   /** A response whose status is a success. @throws {RegistryError} */
   async call(method: Method, path: string, body: object | undefined, options?: AbortOptions): Promise<IncomingMessage> {
-    const response = await this.#send(method, path, body, options)
+    const json = body === undefined ? {} : { body: JSON.stringify(body) }
+    const response = await this.#transport.send({ method, path, ...json }, options)
     if ((response.statusCode ?? 500) < 400) {
       if (response.statusCode === 204) response.resume()
       return response
     }
-    const text = await readText(response)
-    throw errorOf(String(response.headers[reasonHeader] ?? ''), entriesIn(text))
+    const entries = entriesIn(await readText(response))
+    const status = response.statusCode ?? 500
+    const reason = String(response.headers[reasonHeader] ?? '')
+    // Who answers without our header stands before the node: a proxy, or another program at that address.
+    throw isReason(reason)
+      ? errorOf(reason, entries)
+      : errorOf(byStatus[status] ?? 'UNKNOWN', entries, `it answers ${status}`)
   }
 
   close(): void {
-    this.#agent.destroy()
-  }
-
-  #send(method: Method, path: string, body: object | undefined, options?: AbortOptions): Promise<IncomingMessage> {
-    const text = body === undefined ? undefined : JSON.stringify(body)
-    const headers =
-      text === undefined ? {} : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) }
-    return new Promise((settle, reject) => {
-      const sent = request({
-        socketPath: this.#socket,
-        agent: this.#agent,
-        method,
-        path,
-        headers,
-        ...(options?.signal && { signal: options.signal })
-      })
-      sent.once('response', settle)
-      sent.once('error', error => reject(options?.signal?.aborted ? options.signal.reason : this.#explain(error)))
-      sent.end(text)
-    })
-  }
-
-  #explain(error: Error): Error {
-    const code = 'code' in error ? error.code : undefined
-    if (code === 'EACCES' || code === 'EPERM') {
-      return new CommandFailure(exitCodes.busy, `a node is running and only its owner may ask it (${this.#socket})`, {
-        cause: error
-      })
-    }
-    return new CommandFailure(
-      exitCodes.busy,
-      `a node is running and does not answer on ${this.#socket}: ${error.message}`,
-      {
-        cause: error
-      }
-    )
+    this.#transport.close()
   }
 }
+
+/** Bytes of one answer that is no stream; an image index with thousands of platforms is below one MiB. */
+const longest = 16 * 1024 * 1024
 
 async function readText(response: IncomingMessage): Promise<string> {
   response.setEncoding('utf8')
   let text = ''
-  for await (const chunk of response) text += chunk
+  for await (const chunk of response) {
+    text += chunk
+    if (text.length > longest) throw new CommandFailure(exitCodes.failure, 'the answer is longer than any of a node')
+  }
   return text
 }
 
 function entriesIn(text: string): OciErrorEntry[] {
   try {
     const { errors } = JSON.parse(text) as { errors?: OciErrorEntry[] }
-    return errors ?? []
+    return Array.isArray(errors) ? errors : []
   } catch {
     return []
   }
 }
 
+const byStatus: Readonly<Record<number, Reason>> = {
+  401: 'UNAUTHORIZED',
+  403: 'DENIED',
+  404: 'NOT_FOUND',
+  429: 'TOOMANYREQUESTS',
+  503: 'UNAVAILABLE'
+}
+
 /** The node's error as it was there, so that it is told and counted as if it had happened here. */
-function errorOf(reason: string, entries: readonly OciErrorEntry[]): RegistryError | RegistryErrors {
-  const known: Reason = isReason(reason) ? reason : 'UNKNOWN'
-  const [first, ...rest] = entries.map(({ message, detail }) => new RegistryError(known, { message, detail }))
-  if (first === undefined) return new RegistryError(known)
+function errorOf(
+  reason: Reason,
+  entries: readonly OciErrorEntry[],
+  message: string = errorTable[reason].message
+): RegistryError | RegistryErrors {
+  const [first, ...rest] = entries.map(
+    entry => new RegistryError(reason, { message: printable(String(entry.message)), detail: entry.detail })
+  )
+  if (first === undefined) return new RegistryError(reason, { message })
   return rest.length === 0 ? first : new RegistryErrors([first, ...rest])
 }
 

@@ -36,8 +36,10 @@ Examples:
   docker push localhost:5005/app:v1          push to it
   pinnace inspect app:v1                     digests, sizes and CIDs of what was pushed
   pinnace ls --data /srv/pinnace             the repositories of the node with that data folder
+  pinnace ls --host https://registry.example --token-file admin.token
 
-Beside a running node the commands ask it over a socket in its data folder; otherwise they open the folder.`
+Beside a running node the commands ask it over a socket in its data folder; otherwise they open the folder.
+With --host they ask a node elsewhere, which wants a token with the action admin.`
 
 /** The whole command line. */
 export function buildProgram(shell: Pick<Shell, 'terminal' | 'signal'>, done: (code: ExitCode) => void): Command {
@@ -45,6 +47,10 @@ export function buildProgram(shell: Pick<Shell, 'terminal' | 'signal'>, done: (c
     .description('An OCI/Docker registry that is an IPFS node: every blob a CID, one process, one copy on disk.')
     .option('--config <file>', 'configuration file (YAML, as for distribution); REGISTRY_… variables override it')
     .option('--data <dir>', 'data folder, instead of storage.filesystem.rootdirectory')
+    .option('--host <url>', 'a node elsewhere, by its URL; default: PINNACE_HOST, else the node of the data folder')
+    .option('--token-file <file>', 'file with an admin token for --host; or PINNACE_TOKEN_FILE, PINNACE_TOKEN')
+    .option('--ca <file>', 'PEM of a certificate authority to trust for --host, beside the usual ones')
+    .option('--insecure', 'let --host be plain HTTP beyond loopback')
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       writeOut: text => void shell.terminal.out.write(text),
@@ -64,7 +70,16 @@ function pathOf(command: Command): string {
   return above?.parent ? `${pathOf(above)} ${command.name()}` : command.name()
 }
 
-function readGlobals(command: Command): Pick<Shell, 'config' | 'data'> {
-  const { config, data } = command.optsWithGlobals<{ config?: string; data?: string }>()
-  return { ...(config === undefined ? {} : { config }), ...(data === undefined ? {} : { data }) }
+type Globals = Pick<Shell, 'config' | 'data' | 'host' | 'tokenFile' | 'ca' | 'insecure'>
+
+function readGlobals(command: Command): Globals {
+  const { config, data, host, tokenFile, ca, insecure } = command.optsWithGlobals<Globals>()
+  return {
+    ...(config === undefined ? {} : { config }),
+    ...(data === undefined ? {} : { data }),
+    ...(host === undefined ? {} : { host }),
+    ...(tokenFile === undefined ? {} : { tokenFile }),
+    ...(ca === undefined ? {} : { ca }),
+    ...(insecure === undefined ? {} : { insecure })
+  }
 }

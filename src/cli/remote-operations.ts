@@ -1,3 +1,4 @@
+import { RegistryError } from '../errors.ts'
 import type {
   GcLine,
   GcRequest,
@@ -14,27 +15,59 @@ import type { ManifestReference } from '../oci/reference.ts'
 import type { AbortOptions } from '../registry/ports.ts'
 import type { GcOptions, GcReport, ScrubOptions, ScrubReport } from '../registry/registry.ts'
 import { ControlClient } from './control-client.ts'
+import type { ControlTransport } from './control-transport.ts'
 import { exitCodes } from './exit-codes.ts'
 import { CommandFailure } from './explain.ts'
 import type { Operations } from './operations.ts'
+import { printable } from './terminal.ts'
 
 /**
- * The commands asked of the running node behind a control socket.
+ * The commands asked of a node over its control protocol.
  *
- * @throws {CommandFailure} when the node speaks another version of the protocol
+ * @throws {CommandFailure} when it lets nobody in with this, is none, or speaks another version of the protocol
  */
-export async function remoteOperations(socket: string, options?: AbortOptions): Promise<Operations> {
-  const client = new ControlClient(socket)
-  const { version, protocol } = await client.json<VersionResponse>('GET', '/version', undefined, options)
-  if (protocol !== controlProtocol) {
+export async function remoteOperations(transport: ControlTransport, options?: AbortOptions): Promise<Operations> {
+  const client = new ControlClient(transport)
+  try {
+    await greet(client, options)
+  } catch (error) {
     client.close()
+    throw error
+  }
+  return new RemoteOperations(client)
+}
+
+async function greet(client: ControlClient, options?: AbortOptions): Promise<void> {
+  const answer = await client
+    .json<Partial<VersionResponse> | null>('GET', '/version', undefined, options)
+    .catch(explainRefusal(client.name))
+  const { version, protocol } = answer ?? {}
+  if (typeof protocol !== 'number') {
+    throw new CommandFailure(exitCodes.failure, `${client.name} gives an answer that is none of Pinnace`)
+  }
+  if (protocol !== controlProtocol) {
     const advice = 'use the command line of the same version'
     throw new CommandFailure(
       exitCodes.failure,
-      `the running node is Pinnace ${version} and speaks otherwise: ${advice}`
+      `${client.name} is Pinnace ${printable(String(version))} and speaks otherwise: ${advice}`
     )
   }
-  return new RemoteOperations(client)
+}
+
+/** The first question is one that any admin may ask, so its refusal is about who asks, or where. */
+function explainRefusal(name: string): (error: unknown) => never {
+  return cause => {
+    if (!(cause instanceof RegistryError)) throw cause
+    const sentence = refusals[cause.status]
+    if (sentence === undefined) throw cause
+    throw new CommandFailure(exitCodes.failure, `${name} ${sentence} (${cause.message})`, { cause })
+  }
+}
+
+const refusals: Readonly<Record<number, string>> = {
+  401: 'wants a token that it made and that has not expired: give it with --token-file',
+  403: 'does not let you administer it: give a token with the action admin on **',
+  404: 'has no admin API there: check the address, and that it ends in the http.prefix of the node if it has one'
 }
 
 class RemoteOperations implements Operations {

@@ -11,4 +11,12 @@ export interface Shell {
   config?: string
   /** `--data`: the data folder, instead of the configured one. */
   data?: string
+  /** `--host`: URL of a node elsewhere, instead of one of this machine. */
+  host?: string
+  /** `--token-file`: file with the token for it. */
+  tokenFile?: string
+  /** `--ca`: PEM file of a certificate authority to trust beside the usual ones. */
+  ca?: string
+  /** `--insecure`: plain HTTP to it, beyond loopback. */
+  insecure?: boolean
 }
