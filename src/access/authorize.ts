@@ -1,4 +1,5 @@
-import type { Subject } from './subject.ts'
+import { type AccessRule, all, bitOf, type Decision, moreSpecific, RuleSet } from './rules.ts'
+import type { Grant, Subject } from './subject.ts'
 
 /**
  * What someone may want to do to a repository. `push` writes, and moves tags; `create` writes what is new and moves no tag;
@@ -10,8 +11,106 @@ export type Action = (typeof actions)[number]
 /**
  * The one rule asked at every door (invariant 9). Synchronous: it decides from what is in memory, and again at each
  * request, so that what was taken from somebody is gone with the next one.
+ *
+ * @param repository - or {@link wholeNode}
  */
 export type Authorize = (subject: Subject, action: Action, repository: string) => boolean
 
+/** What `admin` is asked about where a door concerns no repository; only the pattern `**` matches it. */
+export const wholeNode = ''
+
 /** No access control at all: for a node that nobody else can reach, and `access: open`. */
 export const openAccess: Authorize = () => true
+
+/** Who may do what, as configured. */
+export interface AccessPolicy {
+  rules: readonly AccessRule[]
+}
+
+/**
+ * Compiles the rules. For a subject and a repository those count whose subject and pattern match, and of them the ones with
+ * the most specific pattern, wherever they stand; without any the answer is no. Whatever anonymous may, everyone may; and
+ * whoever has `admin` of the whole node may everything. The operator is asked nothing.
+ */
+export function createAuthorize({ rules }: AccessPolicy): Authorize {
+  const policy = new Policy(rules)
+  return (subject, action, repository) => policy.allows(subject, bitOf(action), repository)
+}
+
+class Policy {
+  readonly #anonymous: RuleSet
+  readonly #nodeForAll: boolean
+  readonly #users: Members
+  readonly #groups: Members
+  readonly #tokens: Members
+  readonly #peers: Members
+  /** Grants of tokens, compiled once while somebody holds them. */
+  readonly #granted = new WeakMap<readonly Grant[], RuleSet>()
+
+  constructor(rules: readonly AccessRule[]) {
+    this.#anonymous = new RuleSet(rules.filter(rule => rule.subject.kind === 'anonymous'))
+    this.#nodeForAll = this.#anonymous.decide(wholeNode).mask === all
+    const members = (kind: AccessRule['subject']['kind']) =>
+      new Members(rules.filter(rule => rule.subject.kind === kind))
+    this.#users = members('user')
+    this.#groups = members('group')
+    this.#tokens = members('token')
+    this.#peers = members('peer')
+  }
+
+  allows(subject: Subject, bit: number, repository: string): boolean {
+    if (subject.kind === 'operator' || this.#nodeForAll) return true
+    if ((this.#anonymous.decide(repository).mask & bit) !== 0) return true
+    if (subject.kind === 'anonymous') return false
+    if ((this.#decide(subject, repository).mask & bit) !== 0) return true
+    return repository !== wholeNode && this.#decide(subject, wholeNode).mask === all
+  }
+
+  /** By the rules about this subject, those about anonymous left out. */
+  #decide(subject: Exclude<Subject, { kind: 'anonymous' | 'operator' }>, repository: string): Decision {
+    switch (subject.kind) {
+      case 'user': {
+        let decision = this.#users.decide(subject.name, repository)
+        for (const group of subject.groups) decision = moreSpecific(decision, this.#groups.decide(group, repository))
+        return decision
+      }
+      case 'token':
+        return moreSpecific(
+          this.#tokens.decide(subject.name, repository),
+          this.#grants(subject.grants).decide(repository)
+        )
+      case 'external':
+        return this.#grants(subject.grants).decide(repository)
+      case 'peer':
+        return this.#peers.decide(subject.id, repository)
+    }
+  }
+
+  #grants(grants: readonly Grant[]): RuleSet {
+    const known = this.#granted.get(grants)
+    if (known !== undefined) return known
+    const compiled = new RuleSet(grants)
+    this.#granted.set(grants, compiled)
+    return compiled
+  }
+}
+
+/** Rules about all subjects of one kind, and about single ones of them. */
+class Members {
+  readonly #all: RuleSet
+  readonly #named = new Map<string, RuleSet>()
+
+  constructor(rules: readonly AccessRule[]) {
+    const nameOf = ({ subject }: AccessRule) => ('name' in subject ? subject.name : undefined)
+    this.#all = new RuleSet(rules.filter(rule => nameOf(rule) === undefined))
+    for (const [name, own] of Map.groupBy(rules, nameOf)) {
+      if (name !== undefined) this.#named.set(name, new RuleSet(own))
+    }
+  }
+
+  decide(name: string, repository: string): Decision {
+    const forAll = this.#all.decide(repository)
+    const own = this.#named.get(name)
+    return own === undefined ? forAll : moreSpecific(forAll, own.decide(repository))
+  }
+}
