@@ -1,16 +1,19 @@
 /** A data folder that version 0.1.0 wrote (`scripts/make-data-fixture.ts`): every later version starts on it. */
+import { createReadStream } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
+import { createGunzip } from 'node:zlib'
 import { Level } from 'level'
+import { unpackTar } from 'modern-tar/fs'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { DataFixture } from '../scripts/make-data-fixture.ts'
 import { schemaVersion } from '../src/metadata/migrate.ts'
 import { digestOf } from '../src/oci/digest.ts'
 import { layoutVersion } from '../src/storage/layout.ts'
 import { type Pinnace, startPinnace } from './interop/node.ts'
-import { runTool } from './interop/run.ts'
 
 const fixture = fileURLToPath(new URL('fixtures/data-v1', import.meta.url))
 const expected: DataFixture = JSON.parse(await readFile(join(fixture, 'expected.json'), 'utf8'))
@@ -18,7 +21,8 @@ const expected: DataFixture = JSON.parse(await readFile(join(fixture, 'expected.
 /** A copy of the folder, as it was when its node was stopped. */
 async function unpack(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'pinnace-data-v1-'))
-  await runTool('tar', ['-C', folder, '-xzf', join(fixture, 'data.tar.gz')])
+  // Not the program tar, so that this runs on a machine that has nothing but Node.
+  await pipeline(createReadStream(join(fixture, 'data.tar.gz')), createGunzip(), unpackTar(folder))
   return folder
 }
 
