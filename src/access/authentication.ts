@@ -44,6 +44,8 @@ export interface TokenServer {
 export interface ChallengeInit {
   /** URL of an external token server; absent: this node's own `/token`. */
   realm?: string
+  /** Path of the token server on whatever host was asked, in place of a realm (`auth.token.autoredirect`). */
+  realmPath?: string
   service: string
 }
 

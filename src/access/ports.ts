@@ -5,6 +5,7 @@
  * @module
  */
 import type { Action } from './authorize.ts'
+import type { Scope } from './scope.ts'
 
 export interface AbortOptions {
   signal?: AbortSignal
@@ -49,15 +50,42 @@ export interface PasswordEntry {
 
 /** The users of htpasswd. Read again when the file changes; what it says now is what holds. */
 export interface PasswordFile {
-  /** `undefined` for nobody of that name. */
+  /** `undefined` for nobody of that name. The very same object until a file changes, so comparing it is enough. */
   entry(name: string): PasswordEntry | undefined
+  /** A hash that no password has, for comparing with where nobody has that name: as dear as one of the users' own. */
+  decoy(name: string): string
   close(): Promise<void>
 }
 
 /** bcrypt off the main thread. */
 export interface PasswordHash {
-  /** Constant time in the password. */
+  /**
+   * Constant time in the password.
+   *
+   * @throws {RegistryError} TOOMANYREQUESTS with `Retry-After` when too many are waiting
+   */
   matches(password: string, hash: string): Promise<boolean>
+}
+
+/** What a bearer token of this node says. */
+export interface BearerClaims {
+  subject:
+    | { kind: 'anonymous' }
+    /** `credential`: which password entry it was issued for, see `credentialOf`. */
+    | { kind: 'user'; name: string; credential: string }
+    | { kind: 'token'; id: string }
+  scopes: readonly Scope[]
+  /** ms since epoch, whole seconds. */
+  issuedAt: number
+  /** ms since epoch, whole seconds. */
+  expiresAt: number
+}
+
+/** Bearer tokens of this node, under a key that lives as long as the process. */
+export interface BearerCodec {
+  sign(claims: BearerClaims): Promise<string>
+  /** @throws {RegistryError} UNAUTHORIZED saying what is wrong with it, never the token */
+  verify(token: string): Promise<BearerClaims>
 }
 
 /** What a token of the external server says, after its signature, issuer, audience and times were checked. */

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import type { TokenRecord } from '../access/ports.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlockEntry, BlockHome, Mutation } from '../registry/ports.ts'
 import { hexOf, keys, prefixes } from './keys.ts'
@@ -8,7 +9,12 @@ import { deleteLink, deleteRevision, putLink, putRevision } from './usage.ts'
 import type { View } from './view.ts'
 
 /** What the store itself records beside the mutations of its port. */
-export type Change = Mutation | { type: 'placed'; digest: Digest } | { type: 'removed'; digest: Digest }
+export type Change =
+  | Mutation
+  | { type: 'placed'; digest: Digest }
+  | { type: 'removed'; digest: Digest }
+  | { type: 'putToken'; record: TokenRecord }
+  | { type: 'deleteToken'; id: string }
 
 /** Blocks handled before the event loop gets a turn: a 10 GiB blob has ten thousand. */
 const SLICE = 1024
@@ -44,6 +50,10 @@ export async function apply(layer: Layer, view: View, change: Change): Promise<v
       return layer.put(keys.upload(change.id), encode.upload(change.record))
     case 'deleteUpload':
       return layer.del(keys.upload(change.id))
+    case 'putToken':
+      return layer.put(keys.token(change.record.id), encode.token(change.record))
+    case 'deleteToken':
+      return layer.del(keys.token(change.id))
     default:
       return applyToRepository(layer, view, change)
   }

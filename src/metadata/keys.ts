@@ -41,6 +41,7 @@ export const keys = {
   image: (digest: Digest): string => `images${NUL}${digest}`,
   usage: (repository: string): string => `usage${NUL}${repository}`,
   upload: (id: string): string => `uploads${NUL}${id}`,
+  token: (id: string): string => `tokens${NUL}${id}`,
   unplaced: (digest: Digest): string => `unplaced${NUL}${digest}`,
   doomed: (digest: Digest): string => `doomed${NUL}${digest}`
 } as const
@@ -50,6 +51,7 @@ export const prefixes = {
   blobs: `blobs${NUL}`,
   manifests: `manifests${NUL}`,
   uploads: `uploads${NUL}`,
+  tokens: `tokens${NUL}`,
   usage: `usage${NUL}`,
   unplaced: `unplaced${NUL}`,
   doomed: `doomed${NUL}`,

@@ -5,6 +5,7 @@
  * @module
  */
 import { CID } from 'multiformats/cid'
+import type { TokenRecord } from '../access/ports.ts'
 import type {
   BlobRecord,
   BlockPlace,
@@ -28,6 +29,7 @@ export const encode = {
   image: (record: ImageRecord): string => JSON.stringify({ root: record.root.toString(), dagSize: record.dagSize }),
   upload: (record: UploadRecord): string =>
     JSON.stringify({ repository: record.repository, algorithm: record.algorithm, startedAt: record.startedAt }),
+  token: ({ id: _, ...rest }: TokenRecord): string => JSON.stringify(rest),
   /** `r<offset>,<length>` or `n<length>`. */
   place: (place: BlockPlace): string =>
     place.kind === 'range' ? `r${place.offset},${place.length}` : `n${place.length}`
@@ -42,6 +44,7 @@ export const decode = {
   referrer: (text: string): ReferrerDescriptor => parse<ReferrerDescriptor>(text),
   image: (text: string): ImageRecord => withRoot(parse<Stored<ImageRecord>>(text)),
   upload: (text: string): UploadRecord => parse<UploadRecord>(text),
+  token: (text: string): Omit<TokenRecord, 'id'> => parse<Omit<TokenRecord, 'id'>>(text),
   place: decodePlace
 } as const
 

@@ -1,3 +1,4 @@
+import type { TokenStore } from '../access/ports.ts'
 import { RegistryError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import type {
@@ -25,6 +26,7 @@ import { hexOf, keys, prefixes, repositoryFamilies } from './keys.ts'
 import { entriesUnder, keysUnder, repositories } from './list.ts'
 import { type MigrateInit, migrate } from './migrate.ts'
 import { decode } from './records.ts'
+import { LevelTokenStore } from './token-store.ts'
 
 export interface LevelMetadataInit extends MigrateInit {
   /** Bytes of records and manifests kept decoded. Default 32 MiB. */
@@ -38,6 +40,8 @@ export interface LevelMetadataInit extends MigrateInit {
  * bytes it returns are shared with its cache: they must not be changed.
  */
 export class LevelMetadata implements MetadataStore {
+  /** Tokens of this node, in the same database. */
+  readonly tokens: TokenStore
   readonly #level: Level
   readonly #database: Database
   readonly #cache: RecordCache
@@ -53,6 +57,8 @@ export class LevelMetadata implements MetadataStore {
     this.#cache = new RecordCache(cacheBytes)
     this.#committer = new Committer({ database: this.#database, cache: this.#cache }, groupBytes)
     this.#schema = schema
+    const assertOpen = () => this.#assertOpen()
+    this.tokens = new LevelTokenStore({ database: this.#database, committer: this.#committer, assertOpen })
   }
 
   /**

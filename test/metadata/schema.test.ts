@@ -44,6 +44,10 @@ it('keys and values of schema 2 are these', async () => {
     { type: 'putImage', digest: b, record: { root, dagSize: 9 } },
     { type: 'putUpload', id: 'id', record: { repository: 'lib/app', algorithm: 'sha512', startedAt: 4 } }
   ])
+  const grants = [{ repositories: 'lib/**', actions: ['pull'] as const }]
+  await store.tokens.put({ id: 'Id', name: 'ci', kind: 'access', hash: 'ab', grants, createdAt: 5, expiresAt: 6 })
+  const user = { name: 'ann', credential: 'cd' }
+  await store.tokens.put({ id: 'Is', name: 'ann', kind: 'refresh', hash: 'ef', grants: [], user, createdAt: 7 })
   const shown = (await level.iterator().all()).map(([key, value]) => `${key.replaceAll('\0', ' ')} = ${value}`)
   expect(schemaVersion).toBe(2)
   expect(shown).toEqual([
@@ -63,6 +67,8 @@ it('keys and values of schema 2 are these', async () => {
     `revisions lib/app ${b} = {"mediaType":"m/t","size":3,"at":2}`,
     `tagged lib/app ${b} v1 = `,
     `tags lib/app v1 = {"digest":"${b}","at":3}`,
+    'tokens Id = {"name":"ci","kind":"access","hash":"ab","grants":[{"repositories":"lib/**","actions":["pull"]}],"createdAt":5,"expiresAt":6}',
+    'tokens Is = {"name":"ann","kind":"refresh","hash":"ef","grants":[],"user":{"name":"ann","credential":"cd"},"createdAt":7}',
     `unplaced ${a} = id`,
     'uploads id = {"repository":"lib/app","algorithm":"sha512","startedAt":4}',
     'usage lib/app = 8'

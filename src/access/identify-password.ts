@@ -1,0 +1,99 @@
+import { RegistryError } from '../errors.ts'
+import type { BackOff } from './back-off.ts'
+import type { Fingerprint } from './fingerprint.ts'
+import { type Standing, standingToken, standingUser } from './identify-standing.ts'
+import type { OwnTokens } from './own-tokens.ts'
+import { kindOfSecret } from './own-tokens-format.ts'
+import type { AuditLog, PasswordFile, PasswordHash } from './ports.ts'
+
+/** Users with passwords. */
+export interface Passwords {
+  file: PasswordFile
+  hash: PasswordHash
+}
+
+export interface SignInComponents {
+  tokens: OwnTokens
+  backOff: BackOff
+  fingerprint: Fingerprint
+  /** Absent: own tokens are the only passwords there are. */
+  passwords?: Passwords
+  audit?: AuditLog
+}
+
+/** Checks user names and passwords, the same way for `/v2` and `/token`. */
+export class SignIn {
+  readonly #components: SignInComponents
+  /** Checks under way: five requests at once with one password cost one hash. */
+  readonly #underWay = new Map<string, Promise<Standing>>()
+
+  constructor(components: SignInComponents) {
+    this.#components = components
+  }
+
+  /**
+   * Somebody by name and password; any name goes with an own token as the password.
+   *
+   * @throws {RegistryError} UNAUTHORIZED, TOOMANYREQUESTS with `Retry-After`
+   */
+  async byPassword(username: string, password: string, source: string): Promise<Standing> {
+    if (kindOfSecret(password) === 'access') return this.byToken(password, source)
+    const key = this.#components.fingerprint(source, username, password)
+    const joined = this.#underWay.get(key)
+    if (joined !== undefined) return joined
+    const checking = this.#check(username, password, source).finally(() => this.#underWay.delete(key))
+    this.#underWay.set(key, checking)
+    return checking
+  }
+
+  /** @throws {RegistryError} UNAUTHORIZED */
+  byToken(secret: string, source: string): Standing {
+    const { tokens } = this.#components
+    const token = tokens.find(secret)
+    if (token?.kind === 'access' && tokens.subject(token.id) !== undefined) {
+      this.#record(`token:${token.name}`, 'allowed', source)
+      return standingToken(tokens, token.id)
+    }
+    this.#record(token === undefined ? 'token' : `token:${token.name}`, 'failed', source)
+    if (token?.kind === 'access') {
+      throw unauthorized(`the token ${token.name} has expired: make another with "pinnace token create"`)
+    }
+    throw unauthorized('this token was removed or never made here: make another with "pinnace token create"')
+  }
+
+  async #check(username: string, password: string, source: string): Promise<Standing> {
+    const { passwords, backOff } = this.#components
+    if (passwords === undefined) {
+      throw unauthorized('this registry has no passwords: use a token made by "pinnace token create" as the password')
+    }
+    const { file, hash } = passwords
+    const attempt = backOff.begin(source, username)
+    let matches: boolean
+    const entry = file.entry(username)
+    try {
+      // A name that nobody has costs the same, or the time taken would tell who is there.
+      matches = await hash.matches(password, entry?.hash ?? file.decoy(username))
+    } catch (error) {
+      attempt.abandoned()
+      throw error
+    }
+    if (!matches || entry === undefined) {
+      attempt.failed()
+      // People type passwords where names go: a name that nobody has is not written down.
+      this.#record(entry === undefined ? 'user' : `user:${username}`, 'failed', source)
+      throw unauthorized('the user name or the password is wrong')
+    }
+    attempt.succeeded()
+    this.#record(`user:${username}`, 'allowed', source)
+    // If the file changed meanwhile, the first look at the standing says so.
+    return standingUser(file, entry)
+  }
+
+  #record(subject: string, outcome: 'allowed' | 'failed', from: string): void {
+    this.#components.audit?.record({ subject, action: 'login', outcome, from })
+  }
+}
+
+export function unauthorized(message: string): RegistryError {
+  return new RegistryError('UNAUTHORIZED', { message })
+}

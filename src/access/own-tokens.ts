@@ -1,0 +1,281 @@
+import { RegistryError } from '../errors.ts'
+import type { Action } from './authorize.ts'
+import { credentialOf, hashOfSecret } from './fingerprint.ts'
+import { createSecret, createTokenId } from './own-tokens-format.ts'
+import { parsePattern } from './pattern.ts'
+import type { Clock, PasswordEntry, TokenRecord, TokenStore } from './ports.ts'
+import type { Subject } from './subject.ts'
+
+export interface OwnTokensComponents {
+  store: TokenStore
+  clock: Clock
+}
+
+export interface OwnTokensInit {
+  /** Tokens made by the operator. Default 10,000. */
+  limit?: number
+  /** Sessions of one user; the one unused for longest goes. Default 64. */
+  sessionsPerUser?: number
+  /** ms a session lives after its last use. Default 90 days. */
+  sessionLifetimeMs?: number
+}
+
+/** What is told of a token: everything but its hash. */
+export type TokenSummary = Omit<TokenRecord, 'hash'>
+
+export interface NewToken {
+  /** Letters, digits, `.`, `_`, `-`; at most 64; unique. */
+  name: string
+  grants: TokenRecord['grants']
+  /** ms since epoch; absent: never. */
+  expiresAt?: number
+}
+
+interface Held {
+  record: TokenRecord
+  /** Of an access token; the same object as long as the token is there. */
+  subject: Subject
+}
+
+const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+const day = 24 * 60 * 60 * 1000
+
+/**
+ * This node's own tokens. All are in memory and the store follows: no other process writes while this one has the
+ * folder, so what memory says is what holds, from the moment a change was made durable.
+ */
+export class OwnTokens {
+  readonly #components: OwnTokensComponents
+  readonly #limit: number
+  readonly #sessionsPerUser: number
+  readonly #sessionLifetimeMs: number
+  readonly #byId = new Map<string, Held>()
+  readonly #byHash = new Map<string, Held>()
+  /** Access tokens only. */
+  readonly #byName = new Map<string, Held>()
+  /** Sessions by user, the one used longest ago first. */
+  readonly #sessions = new Map<string, Set<Held>>()
+  #changing: Promise<unknown> = Promise.resolve()
+
+  /** Use {@link openOwnTokens}. */
+  constructor(components: OwnTokensComponents, init: OwnTokensInit = {}) {
+    this.#components = components
+    this.#limit = init.limit ?? 10_000
+    this.#sessionsPerUser = init.sessionsPerUser ?? 64
+    this.#sessionLifetimeMs = init.sessionLifetimeMs ?? 90 * day
+  }
+
+  async open(): Promise<void> {
+    const records: TokenRecord[] = []
+    for await (const record of this.#components.store.list()) records.push(record)
+    for (const record of records.sort((one, other) => (one.expiresAt ?? 0) - (other.expiresAt ?? 0))) {
+      if (record.kind === 'refresh' && this.#expired(record)) await this.#components.store.delete(record.id)
+      else this.#hold(record)
+    }
+  }
+
+  /**
+   * Makes a token and returns its secret, which nobody can learn again.
+   *
+   * @throws {RegistryError} REQUEST_INVALID or NAME_INVALID naming what is wrong; STORAGE_FULL
+   */
+  create(wanted: NewToken): Promise<{ token: string; record: TokenSummary }> {
+    return this.#change(async () => {
+      this.#check(wanted)
+      const { name, grants, expiresAt } = wanted
+      const { token, record } = this.#record('access', {
+        name,
+        grants: grants.map(grant => ({ repositories: grant.repositories, actions: [...grant.actions] })),
+        ...(expiresAt === undefined ? {} : { expiresAt })
+      })
+      await this.#keep(record)
+      return { token, record: summaryOf(record) }
+    })
+  }
+
+  /** Tokens made by the operator, in byte order of their names, also those that have expired. */
+  list(): TokenSummary[] {
+    return [...this.#byName.keys()].sort().flatMap(name => {
+      const held = this.#byName.get(name)
+      return held === undefined ? [] : [summaryOf(held.record)]
+    })
+  }
+
+  /** What clients keep instead of a password, by user; of one user the session used longest ago first. */
+  *sessions(): Generator<TokenSummary> {
+    for (const user of [...this.#sessions.keys()].sort()) {
+      for (const { record } of this.#sessions.get(user) ?? []) yield summaryOf(record)
+    }
+  }
+
+  /**
+   * Takes a token away, from the next request on.
+   *
+   * @param nameOrId - name or ID of a token made by the operator, or the ID of a session
+   * @throws {RegistryError} NOT_FOUND
+   */
+  remove(nameOrId: string): Promise<TokenSummary> {
+    return this.#change(async () => {
+      const held = this.#byName.get(nameOrId) ?? this.#byId.get(nameOrId)
+      if (held === undefined) {
+        throw new RegistryError('NOT_FOUND', {
+          message: `there is no token ${JSON.stringify(nameOrId)}: "pinnace token ls" lists those there are`
+        })
+      }
+      await this.#drop(held)
+      return summaryOf(held.record)
+    })
+  }
+
+  /** Who holds this token at this moment; `undefined` when it was removed or its time is over. */
+  subject(id: string): Subject | undefined {
+    const held = this.#byId.get(id)
+    return held === undefined || held.record.kind !== 'access' || this.#expired(held.record) ? undefined : held.subject
+  }
+
+  /** The token with this secret, expired or not. */
+  find(secret: string): TokenSummary | undefined {
+    // A hash of 160 random bits: how long the look-up takes tells nothing that helps to guess them.
+    const held = this.#byHash.get(hashOfSecret(secret))
+    return held === undefined ? undefined : summaryOf(held.record)
+  }
+
+  /** Whether the token's time is over. */
+  isExpired(token: TokenSummary): boolean {
+    return this.#expired(token)
+  }
+
+  /** Starts a session of a user: the secret stands for the password until that changes, or nobody uses it for 90 days. */
+  startSession(user: PasswordEntry): Promise<string> {
+    return this.#change(async () => {
+      const { token, record } = this.#record('refresh', {
+        name: user.name,
+        grants: [],
+        user: { name: user.name, credential: credentialOf(user) },
+        expiresAt: this.#components.clock.now() + this.#sessionLifetimeMs
+      })
+      const [oldest] = this.#sessions.get(user.name) ?? []
+      if (oldest !== undefined && (this.#sessions.get(user.name)?.size ?? 0) >= this.#sessionsPerUser)
+        await this.#drop(oldest)
+      await this.#keep(record)
+      return token
+    })
+  }
+
+  /** A session was used. Written once a day at most, since a pull should cost no sync. */
+  async useSession(id: string): Promise<void> {
+    const expiresAt = this.#components.clock.now() + this.#sessionLifetimeMs
+    const due = (): Held | undefined => {
+      const held = this.#byId.get(id)
+      return held?.record.kind === 'refresh' && (held.record.expiresAt ?? 0) <= expiresAt - day ? held : undefined
+    }
+    if (due() === undefined) return
+    await this.#change(async () => {
+      const held = due()
+      if (held === undefined) return
+      const record = { ...held.record, expiresAt }
+      await this.#components.store.put(record)
+      this.#forget(held)
+      this.#hold(record)
+    })
+  }
+
+  /** Ends a session. */
+  async endSession(id: string): Promise<void> {
+    await this.#change(async () => {
+      const held = this.#byId.get(id)
+      if (held?.record.kind === 'refresh') await this.#drop(held)
+    })
+  }
+
+  #check({ name, grants, expiresAt }: NewToken): void {
+    const refuse = (message: string): never => {
+      throw new RegistryError('REQUEST_INVALID', { message })
+    }
+    if (!nameForm.test(name))
+      refuse(`a token cannot be named ${JSON.stringify(name.slice(0, 80))}: 1 to 64 letters, digits, ".", "_", "-"`)
+    if (this.#byName.has(name))
+      refuse(`there is a token named ${name} already: remove it with "pinnace token rm ${name}", or take another name`)
+    if (this.#byName.size >= this.#limit)
+      refuse(`there are ${this.#limit} tokens, and no more are kept: remove some with "pinnace token rm"`)
+    if (grants.length === 0 || grants.length > 64) refuse('a token needs 1 to 64 patterns of repositories')
+    if (grants.some(grant => grant.actions.length === 0)) refuse('a token needs at least one action')
+    if (expiresAt !== undefined && !(expiresAt > this.#components.clock.now()))
+      refuse('a token cannot expire in the past')
+    for (const { repositories } of grants) parsePattern(repositories)
+  }
+
+  #record(
+    kind: TokenRecord['kind'],
+    rest: Pick<TokenRecord, 'name' | 'grants' | 'user' | 'expiresAt'>
+  ): { token: string; record: TokenRecord } {
+    const token = createSecret(kind)
+    const createdAt = this.#components.clock.now()
+    return { token, record: { id: createTokenId(), kind, hash: hashOfSecret(token), createdAt, ...rest } }
+  }
+
+  async #keep(record: TokenRecord): Promise<void> {
+    await this.#components.store.put(record)
+    this.#hold(record)
+  }
+
+  async #drop(held: Held): Promise<void> {
+    await this.#components.store.delete(held.record.id)
+    this.#forget(held)
+  }
+
+  #hold(record: TokenRecord): void {
+    const held = { record, subject: subjectOf(record) }
+    this.#byId.set(record.id, held)
+    this.#byHash.set(record.hash, held)
+    if (record.kind === 'access') this.#byName.set(record.name, held)
+    else if (record.user !== undefined) {
+      const sessions = this.#sessions.get(record.user.name) ?? new Set()
+      this.#sessions.set(record.user.name, sessions.add(held))
+    }
+  }
+
+  #forget(held: Held): void {
+    const { id, hash, kind, name, user } = held.record
+    this.#byId.delete(id)
+    this.#byHash.delete(hash)
+    if (kind === 'access') this.#byName.delete(name)
+    const sessions = user === undefined ? undefined : this.#sessions.get(user.name)
+    sessions?.delete(held)
+    if (user !== undefined && sessions?.size === 0) this.#sessions.delete(user.name)
+  }
+
+  #expired({ expiresAt }: TokenSummary): boolean {
+    return expiresAt !== undefined && expiresAt <= this.#components.clock.now()
+  }
+
+  /** One change after another: names stay unique and the bounds hold while one is being written. */
+  #change<T>(step: () => Promise<T>): Promise<T> {
+    const changed = this.#changing.then(step)
+    this.#changing = changed.catch(() => undefined)
+    return changed
+  }
+}
+
+function subjectOf({ id, name, grants }: TokenRecord): Subject {
+  return {
+    kind: 'token',
+    id,
+    name,
+    grants: grants.map(grant => ({
+      pattern: parsePattern(grant.repositories),
+      actions: new Set<Action>(grant.actions)
+    }))
+  }
+}
+
+function summaryOf({ hash: _, ...rest }: TokenRecord): TokenSummary {
+  return rest
+}
+
+/** Reads all tokens into memory; sessions that nobody used for too long are removed. */
+export async function openOwnTokens(components: OwnTokensComponents, init: OwnTokensInit = {}): Promise<OwnTokens> {
+  const tokens = new OwnTokens(components, init)
+  await tokens.open()
+  return tokens
+}

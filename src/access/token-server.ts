@@ -1,0 +1,142 @@
+import { RegistryError } from '../errors.ts'
+import type { IssuedToken, TokenRequest, TokenServer } from './authentication.ts'
+import type { Authorize } from './authorize.ts'
+import { credentialOf } from './fingerprint.ts'
+import { checkPassword, parseCredential } from './identify-credential.ts'
+import { type Passwords, type SignIn, unauthorized } from './identify-password.ts'
+import { type Standing, standingAnonymous, standingUser } from './identify-standing.ts'
+import type { OwnTokens } from './own-tokens.ts'
+import { kindOfSecret } from './own-tokens-format.ts'
+import type { AbortOptions, BearerCodec, Clock } from './ports.ts'
+import type { Scope } from './scope.ts'
+import type { Subject } from './subject.ts'
+
+export interface TokenServerComponents {
+  authorize: Authorize
+  clock: Clock
+  tokens: OwnTokens
+  bearers: BearerCodec
+  signIn: SignIn
+  passwords?: Passwords
+}
+
+export interface TokenServerInit {
+  service: string
+  /** ms. Default 5 minutes. */
+  lifetimeMs?: number
+}
+
+/** What fits a request's headers with room for the others. */
+const longestToken = 12 * 1024
+const mostScopes = 256
+
+/** This node's own token server. See {@link TokenServer}. */
+export function createTokenServer(components: TokenServerComponents, init: TokenServerInit): TokenServer {
+  const { authorize, clock, tokens, bearers, passwords } = components
+  const lifetimeMs = init.lifetimeMs ?? 300_000
+
+  return {
+    async issue(request: TokenRequest, options: AbortOptions = {}): Promise<IssuedToken> {
+      options.signal?.throwIfAborted()
+      checkRequest(request, init.service)
+      const standing = await standingOfRequest(components, request)
+      options.signal?.throwIfAborted()
+      const subject = standing.subject()
+      if (subject === undefined || standing.claim === undefined) throw unauthorized('the credential was just revoked')
+      const scopes = grantScopes(authorize, subject, request.scopes)
+      const issuedAt = Math.floor(clock.now() / 1000) * 1000
+      const claims = { subject: standing.claim, scopes, issuedAt, expiresAt: issuedAt + lifetimeMs }
+      const token = await bearers.sign(claims)
+      if (token.length > longestToken) {
+        throw new RegistryError('REQUEST_INVALID', { message: 'too many scopes for one token: ask for fewer at once' })
+      }
+      const issued = { token, expiresIn: lifetimeMs / 1000, issuedAt, scopes }
+      const entry =
+        request.offline && request.credential.type !== 'refresh' && subject.kind === 'user'
+          ? passwords?.file.entry(subject.name)
+          : undefined
+      return entry === undefined ? issued : { ...issued, refreshToken: await tokens.startSession(entry) }
+    }
+  }
+}
+
+function checkRequest({ service, scopes }: TokenRequest, ours: string): void {
+  if (service !== undefined && service !== ours) {
+    throw new RegistryError('REQUEST_INVALID', {
+      message: `this registry issues tokens for service ${JSON.stringify(ours)}, not ${JSON.stringify(service.slice(0, 80))}`
+    })
+  }
+  if (scopes.length > mostScopes) {
+    throw new RegistryError('REQUEST_INVALID', { message: `more than ${mostScopes} scopes: ask for fewer at once` })
+  }
+}
+
+async function standingOfRequest(components: TokenServerComponents, request: TokenRequest): Promise<Standing> {
+  const { credential, source } = request
+  const { signIn } = components
+  switch (credential.type) {
+    case 'none':
+      return standingAnonymous
+    case 'password':
+      checkPassword(credential.username, credential.password)
+      return signIn.byPassword(credential.username, credential.password, source)
+    case 'refresh':
+      return standingOfSession(components, credential.token)
+    case 'authorization': {
+      const parsed = parseCredential(credential.header)
+      if (parsed.scheme === 'basic') return signIn.byPassword(parsed.username, parsed.password, source)
+      if (kindOfSecret(parsed.token) === 'access') return signIn.byToken(parsed.token, source)
+      // A bearer that could get another one would never end.
+      throw unauthorized('a bearer token cannot ask for another one: use a password, an own token or a refresh token')
+    }
+  }
+}
+
+async function standingOfSession(components: TokenServerComponents, secret: string): Promise<Standing> {
+  const { tokens, passwords } = components
+  const ended = () => unauthorized('this refresh token is over: sign in again')
+  const session = kindOfSecret(secret) === 'refresh' ? tokens.find(secret) : undefined
+  if (session?.user === undefined || passwords === undefined) throw ended()
+  const entry = passwords.file.entry(session.user.name)
+  if (tokens.isExpired(session) || entry === undefined || credentialOf(entry) !== session.user.credential) {
+    await tokens.endSession(session.id).catch(() => undefined)
+    throw ended()
+  }
+  // On a full disk it ends earlier, which is better than no pull.
+  await tokens.useSession(session.id).catch(() => undefined)
+  return standingUser(passwords.file, entry)
+}
+
+/** Of each scope what the subject may at this moment. Scopes of the same resource become one, empty ones none. */
+function grantScopes(authorize: Authorize, subject: Subject, wanted: readonly Scope[]): Scope[] {
+  const granted = new Map<string, { type: string; name: string; actions: Set<string> }>()
+  for (const { type, name, actions } of wanted) {
+    const key = `${type}\0${name}`
+    const scope = granted.get(key) ?? { type, name, actions: new Set() }
+    for (const action of actions) {
+      for (const allowed of allowedOf(authorize, subject, type, name, action)) scope.actions.add(allowed)
+    }
+    if (scope.actions.size > 0) granted.set(key, scope)
+  }
+  return [...granted.values()].map(scope => ({ ...scope, actions: [...scope.actions] }))
+}
+
+function allowedOf(authorize: Authorize, subject: Subject, type: string, name: string, action: string): string[] {
+  if (type === 'registry') {
+    // The list itself holds only what the asker may pull.
+    return name === 'catalog' && action === '*' && subject.kind !== 'anonymous' ? ['*'] : []
+  }
+  if (type !== 'repository') return []
+  const may = (one: string): boolean => {
+    switch (one) {
+      case 'pull':
+      case 'delete':
+        return authorize(subject, one, name)
+      case 'push':
+        return authorize(subject, 'push', name) || authorize(subject, 'create', name)
+      default:
+        return false
+    }
+  }
+  return (action === '*' ? ['pull', 'push', 'delete'] : [action]).filter(may)
+}
