@@ -43,6 +43,13 @@ export function parseIfMatch(header: string | undefined): (Digest | '*')[] | und
   })
 }
 
+/** The digests (or `*`) of an `If-None-Match` header, by weak comparison; `undefined` without one. */
+export function parseIfNoneMatch(header: string | undefined): (Digest | '*')[] | undefined {
+  if (header === undefined) return undefined
+  if (header.trim() === '*') return ['*']
+  return parseTags(header).flatMap(tag => tryParseDigest(tag.value) ?? [])
+}
+
 /** Whether a `Range` may be honoured: no `If-Range`, or one with the strong tag of this very content. Dates never match. */
 export function ifRangeHolds(header: string | undefined, digest: Digest): boolean {
   return header === undefined || header.trim() === etagOf(digest)

@@ -31,8 +31,11 @@ async function holds(view: View, condition: Precondition): Promise<boolean> {
       return !(await view.anyUnder(prefixes.holders(condition.digest)))
     case 'revisionExists':
       return view.has(keys.revision(condition.repository, condition.digest))
-    case 'untagged':
-      return !(await view.anyUnder(prefixes.tagged(condition.repository, condition.digest)))
+    case 'untagged': {
+      const { repository, digest, except = [] } = condition
+      const besides = new Set(except.map(tag => keys.tagged(repository, digest, tag)))
+      return !(await view.anyUnder(prefixes.tagged(repository, digest), besides))
+    }
     case 'tagIs': {
       const tag = await view.text(keys.tag(condition.repository, condition.tag))
       if (condition.digest === 'any') return tag !== undefined

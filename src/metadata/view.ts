@@ -2,6 +2,8 @@ import type { Database } from './database.ts'
 import { rangeOf } from './keys.ts'
 import type { Layer, Value } from './layer.ts'
 
+const none: ReadonlySet<string> = new Set()
+
 /**
  * The database as it will be once the changes of a layer are written. The caller has awaited that the database is
  * usable and is its only writer.
@@ -34,14 +36,17 @@ export class View {
     return pending.map(value => (value === undefined ? stored[next++] === true : value !== null))
   }
 
-  /** Whether any key begins with the prefix, which must be one that {@link Layer} counts. */
-  async anyUnder(prefix: string): Promise<boolean> {
+  /**
+   * Whether any key begins with the prefix, which must be one that {@link Layer} counts. `except` names keys that do not
+   * count once they are in the database; while one is only in the layer, the answer errs towards yes.
+   */
+  async anyUnder(prefix: string, except: ReadonlySet<string> = none): Promise<boolean> {
     if (this.#layer.putsUnder(prefix) > 0) return true
     let after: string | undefined
     for (let limit = 4; ; limit = Math.min(2 * limit, 1024)) {
       const { items, done } = await this.#database.keys(rangeOf(prefix, after), limit)
       // No key under the prefix is put, so one that the layer knows is one that it deletes.
-      if (items.some(key => this.#layer.peek(key) === undefined)) return true
+      if (items.some(key => this.#layer.peek(key) === undefined && !except.has(key))) return true
       if (done) return false
       after = items.at(-1)?.slice(prefix.length)
     }

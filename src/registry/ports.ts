@@ -123,8 +123,8 @@ export type Precondition =
   /** No repository holds the blob or manifest any more. */
   | { type: 'unlinked'; digest: Digest }
   | { type: 'revisionExists'; repository: string; digest: Digest }
-  /** No tag of the repository points at the manifest. */
-  | { type: 'untagged'; repository: string; digest: Digest }
+  /** No tag of the repository points at the manifest, but perhaps some of these. */
+  | { type: 'untagged'; repository: string; digest: Digest; except?: readonly string[] }
   /** The tag points at `digest`; `undefined` means that the tag does not exist. `'any'` means it exists. */
   | { type: 'tagIs'; repository: string; tag: string; digest: Digest | 'any' | undefined }
   | { type: 'uploadExists'; id: string }

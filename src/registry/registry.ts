@@ -5,6 +5,7 @@
  * @module
  */
 import type { CID } from 'multiformats/cid'
+import type { RegistryError } from '../errors.ts'
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 import type { AbortOptions, ByteRange, ReferrerDescriptor } from './ports.ts'
 
@@ -63,9 +64,16 @@ export interface PutManifestRequest {
   digest?: Digest
   /** Tags to set, from the target or `?tag=` (end-7b). */
   tags: readonly string[]
-  /** `If-Match`: digests (or `*`), one of which the first tag, or the digest, must currently name. */
+  /** `If-Match`: digests (or `*`), one of which each tag, or the digest, must currently name. */
   ifMatch?: readonly (Digest | '*')[]
+  /** `If-None-Match`: digests none of which a tag, or the digest, may currently name; `*` is any. */
+  ifNoneMatch?: readonly (Digest | '*')[]
+  /** Default: every tag may be moved. */
+  refuseMove?: RefuseMove
 }
+
+/** Why a tag that is set may neither be made to point elsewhere nor be taken away; `undefined` when it may. */
+export type RefuseMove = (tag: string) => RegistryError | undefined
 
 export interface PutManifestResult extends ManifestView {
   tags: readonly string[]
@@ -201,10 +209,19 @@ export interface Registry {
     reference: { tag: string } | { digest: Digest },
     options?: AbortOptions
   ): Promise<ManifestReading>
-  /** end-7a, end-7b. @throws {RegistryErrors} MANIFEST_BLOB_UNKNOWN for each missing one; {RegistryError} MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_CHANGED, STORAGE_FULL */
+  /**
+   * end-7a, end-7b.
+   *
+   * @throws {RegistryErrors} MANIFEST_BLOB_UNKNOWN for each missing one
+   * @throws {RegistryError} MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_CHANGED, STORAGE_FULL, what `refuseMove` gives
+   */
   putManifest(repository: string, request: PutManifestRequest, options?: AbortOptions): Promise<PutManifestResult>
-  /** end-9 by digest: its tags go with it. @throws {RegistryError} MANIFEST_UNKNOWN */
-  deleteManifest(repository: string, digest: Digest, options?: AbortOptions): Promise<void>
+  /** end-9 by digest: its tags go with it, or none of it all. @throws {RegistryError} MANIFEST_UNKNOWN, what `refuseMove` gives */
+  deleteManifest(
+    repository: string,
+    digest: Digest,
+    options?: AbortOptions & { refuseMove?: RefuseMove }
+  ): Promise<void>
   /** end-9 by tag: only the tag goes. @throws {RegistryError} MANIFEST_UNKNOWN */
   deleteTag(repository: string, tag: string, options?: AbortOptions): Promise<void>
 

@@ -472,6 +472,8 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
       await refused({ type: 'blobAbsent', digest: a })
       await refused({ type: 'unlinked', digest: a })
       await refused({ type: 'untagged', repository: 'r', digest: a })
+      await refused({ type: 'untagged', repository: 'r', digest: a, except: ['u', 'tt'] })
+      await accepted({ type: 'untagged', repository: 'r', digest: a, except: ['u', 't'] })
       await refused({ type: 'unreferenced', repository: 'r', digest: a })
       await accepted({ type: 'untagged', repository: 'other', digest: a })
       await accepted({ type: 'unreferenced', repository: 'other', digest: a })

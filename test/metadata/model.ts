@@ -50,7 +50,7 @@ export class Model {
       case 'revisionExists':
         return this.revisions.has(`${condition.repository} ${condition.digest}`)
       case 'untagged':
-        return this.#tagsOf(condition.repository, condition.digest).length === 0
+        return this.#tagsOf(condition.repository, condition.digest).every(tag => condition.except?.includes(tag))
       case 'tagIs': {
         const tag = this.tags.get(`${condition.repository} ${condition.tag}`)
         return condition.digest === 'any' ? tag !== undefined : tag?.digest === condition.digest

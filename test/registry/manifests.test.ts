@@ -58,6 +58,66 @@ describe('a manifest', () => {
     })
   })
 
+  describe('CVE-2026-31801: a tag that somebody may set but not move', () => {
+    const refusal = new RegistryError('DENIED', { message: 'no' })
+    const fixed = { refuseMove: (tag: string) => (tag.startsWith('v') ? refusal : undefined) }
+    const put = (bytes: Uint8Array, ...tags: string[]) =>
+      node.registry.putManifest('a', { bytes, mediaType: '', tags, ...fixed })
+
+    test('is made once, again with the same bytes, never with others', async () => {
+      const one = await pushImage(node.registry, 'a', 'first')
+      const two = await pushImage(node.registry, 'a', 'second')
+      await put(one.manifest, 'v1', 'moves')
+      await put(one.manifest, 'v1')
+      await expect(put(two.manifest, 'moves', 'v1')).rejects.toBe(refusal)
+      for (const tag of ['v1', 'moves']) expect((await node.registry.getManifest('a', { tag })).digest).toBe(one.digest)
+      await put(two.manifest, 'moves')
+    })
+
+    test('goes to exactly one of many that race for it', async () => {
+      const images = []
+      for (let at = 0; at < 8; at++) images.push(await pushImage(node.registry, 'a', `image${at}`, [10]))
+      const results = await Promise.allSettled(images.map(({ manifest }) => put(manifest, 'v1')))
+      const winner = results.findIndex(({ status }) => status === 'fulfilled')
+      expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+      expect(results.filter(result => result.status === 'rejected' && result.reason === refusal)).toHaveLength(7)
+      expect((await node.registry.getManifest('a', { tag: 'v1' })).digest).toBe(images[winner]?.digest)
+    })
+
+    test('keeps its manifest, and the other tags of it, from being deleted', async () => {
+      const { digest, manifest } = await pushImage(node.registry, 'a', 'v1')
+      await putManifest(node.registry, 'a', manifest, 'moves')
+      await expect(node.registry.deleteManifest('a', digest, fixed)).rejects.toBe(refusal)
+      for (const tag of ['v1', 'moves']) expect((await node.registry.getManifest('a', { tag })).digest).toBe(digest)
+      await node.registry.deleteManifest('a', digest)
+      await expect(node.registry.getManifest('a', { tag: 'v1' })).rejects.toMatchObject({ reason: 'MANIFEST_UNKNOWN' })
+    })
+
+    test('never points at nothing after it was set while its manifest was being deleted', async () => {
+      for (let at = 0; at < 20; at++) {
+        const { digest, manifest } = await pushImage(node.registry, 'a', 'moves', [10])
+        const deletion = node.registry.deleteManifest('a', digest, fixed)
+        const push = put(manifest, `v${at}`)
+        await Promise.allSettled([deletion, push])
+        await push
+        expect(await node.registry.getManifest('a', { tag: `v${at}` })).toMatchObject({ digest })
+      }
+    })
+  })
+
+  test('If-None-Match: of many that race to create a tag, one does', async () => {
+    const images = []
+    for (let at = 0; at < 6; at++) images.push(await pushImage(node.registry, 'a', `image${at}`, [10]))
+    const results = await Promise.allSettled(
+      images.map(({ manifest: bytes }) =>
+        node.registry.putManifest('a', { bytes, mediaType: '', tags: ['new'], ifNoneMatch: ['*'] })
+      )
+    )
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    for (const result of results)
+      if (result.status === 'rejected') expect(result.reason).toMatchObject({ reason: 'MANIFEST_CHANGED' })
+  })
+
   test('need not have its non-distributable layers', async () => {
     const config = Buffer.from('{}')
     await pushBlob(node.registry, 'a', config)

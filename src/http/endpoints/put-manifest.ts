@@ -3,7 +3,7 @@ import { baseMediaType } from '../../oci/media-types.ts'
 import { type ManifestReference, parseTag } from '../../oci/reference.ts'
 import type { PutManifestRequest, PutManifestResult } from '../../registry/registry.ts'
 import type { Door } from '../door.ts'
-import { etagOf, noneMatchNames, parseIfMatch } from '../etag.ts'
+import { etagOf, parseIfMatch, parseIfNoneMatch } from '../etag.ts'
 import type { Exchange, HeaderList } from '../exchange.ts'
 import { imagePath } from '../manifest-headers.ts'
 import { RequestBody } from '../read-body.ts'
@@ -18,15 +18,16 @@ export async function putManifest(door: Door, exchange: Exchange, target: Manife
   const { repository, reference } = target
   const ifMatch = parseIfMatch(exchange.header('if-match'))
   if (ifMatch?.length === 0) throw new RegistryError('MANIFEST_CHANGED')
+  const ifNoneMatch = parseIfNoneMatch(exchange.header('if-none-match'))
   const asked = [...new Set(exchange.query.getAll('tag').map(parseTag))]
-  await refuseExisting(door, exchange, target)
   const bytes = await door.bodies.admit(() => readManifest(door, exchange), exchange.abortable)
   const request: PutManifestRequest = {
     bytes,
     mediaType: baseMediaType(exchange.header('content-type') ?? ''),
     tags: 'tag' in reference ? [...new Set([reference.tag, ...asked])] : asked,
     ...('digest' in reference ? { digest: reference.digest } : {}),
-    ...(ifMatch === undefined ? {} : { ifMatch })
+    ...(ifMatch === undefined ? {} : { ifMatch }),
+    ...(ifNoneMatch === undefined ? {} : { ifNoneMatch })
   }
   const result = await door.registry.putManifest(repository, request, exchange.abortable)
   exchange.send(201, created(door, exchange, repository, result, asked.length > 0))
@@ -46,27 +47,6 @@ function created(
   if (namesTags) for (const tag of tags) headers.push('OCI-Tag', tag)
   if (image !== undefined) headers.push('X-Ipfs-Path', imagePath(image, digest))
   return headers
-}
-
-/**
- * `If-None-Match` on a PUT (RFC 9110, section 13.1.2): `*` creates only. Looked up before the body is read, so two
- * creators that race may both win; `If-Match` is the condition that is atomic.
- */
-async function refuseExisting(
-  door: Door,
-  exchange: Exchange,
-  { repository, reference }: ManifestTarget
-): Promise<void> {
-  const header = exchange.header('if-none-match')
-  if (header === undefined) return
-  try {
-    const current = await door.registry.getManifest(repository, reference, exchange.abortable)
-    if (!noneMatchNames(header, current.digest)) return
-  } catch (error) {
-    if (error instanceof RegistryError && error.status === 404) return
-    throw error
-  }
-  throw new RegistryError('MANIFEST_CHANGED', { message: 'If-None-Match names the current manifest' })
 }
 
 /** @throws {RegistryError} MANIFEST_TOO_LARGE as soon as the limit is known to be passed, MANIFEST_STALLED */

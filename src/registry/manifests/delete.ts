@@ -1,39 +1,64 @@
+import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { parseManifest, referencedDescriptors } from '../../oci/manifest.ts'
 import { blockMultihashes } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
 import { dropImage, reviseImages } from '../images/revise.ts'
 import { type AbortOptions, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
+import type { RefuseMove } from '../registry.ts'
 import { manifestUnknown } from './get.ts'
 import { leafHashes } from './leaf-hashes.ts'
 
-/** end-9 by digest: the manifest leaves the repository, and every tag that points at it. Its referrers stay. */
+/** Rounds against pushes that set tags meanwhile. */
+const maxRounds = 5
+
+/**
+ * end-9 by digest: the manifest leaves the repository, and every tag that points at it, in one batch. Its referrers stay.
+ *
+ * @throws {RegistryError} MANIFEST_UNKNOWN, what `refuseMove` gives for one of the tags, UNAVAILABLE
+ */
 export async function deleteManifest(
   registration: Registration,
   repository: string,
   digest: Digest,
-  options?: AbortOptions
+  options?: RemoveOptions
 ): Promise<void> {
-  if (!(await removeRevision(registration, repository, digest, [], options))) {
-    throw await manifestUnknown(registration, repository, { digest }, options)
+  for (let round = 1; round <= maxRounds; round++) {
+    if (await removeRevision(registration, repository, digest, [], options)) return
+    if ((await readRevision(registration, repository, digest, options)) === undefined) {
+      throw await manifestUnknown(registration, repository, { digest }, options)
+    }
   }
+  throw new RegistryError('UNAVAILABLE', {
+    message: 'the manifest keeps being tagged under this deletion',
+    headers: { 'Retry-After': '1' }
+  })
 }
 
-/** `false` when there is no such manifest or a condition does not hold. */
+export interface RemoveOptions extends AbortOptions {
+  refuseMove?: RefuseMove
+}
+
+/** `false` when there is no such manifest, a condition does not hold, or it was tagged meanwhile. */
 export async function removeRevision(
   registration: Registration,
   repository: string,
   digest: Digest,
   conditions: Precondition[],
-  options?: AbortOptions
+  options?: RemoveOptions
 ): Promise<boolean> {
   const { metadata } = registration
-  const revision = await metadata.revision(repository, digest, options)
-  const bytes = await metadata.manifestBytes(digest, options)
-  if (revision === undefined || bytes === undefined) return false
+  const found = await readRevision(registration, repository, digest, options)
+  if (found === undefined) return false
+  const { revision, bytes } = found
   const mutations: Mutation[] = [{ type: 'deleteRevision', repository, digest }]
-  for await (const tag of metadata.tagsOf(repository, digest, options))
+  const tags: string[] = []
+  for await (const tag of metadata.tagsOf(repository, digest, options)) {
+    const refusal = options?.refuseMove?.(tag)
+    if (refusal !== undefined) throw refusal
+    tags.push(tag)
     mutations.push({ type: 'deleteTag', repository, tag })
+  }
   const manifest = parseManifest(bytes, revision.mediaType)
   for (const child of referencedDescriptors(manifest)) {
     mutations.push({ type: 'deleteReference', repository, child: child.digest, parent: digest })
@@ -41,7 +66,18 @@ export async function removeRevision(
   if (manifest.subject !== undefined)
     mutations.push({ type: 'deleteReferrer', repository, subject: manifest.subject, digest })
   try {
-    await metadata.commit(mutations, [{ type: 'revisionExists', repository, digest }, ...conditions], options)
+    await metadata.commit(
+      mutations,
+      [
+        { type: 'revisionExists', repository, digest },
+        // One set since then would be left pointing at nothing, or be one that nobody may take away.
+        { type: 'untagged', repository, digest, except: tags },
+        // One moved since then is another manifest's.
+        ...tags.map((tag): Precondition => ({ type: 'tagIs', repository, tag, digest })),
+        ...conditions
+      ],
+      options
+    )
   } catch (error) {
     if (error instanceof PreconditionFailed) return false
     throw error
@@ -49,6 +85,14 @@ export async function removeRevision(
   await reviseImages(registration, repository, digest, options)
   await reapManifest(registration, digest, options)
   return true
+}
+
+async function readRevision({ metadata }: Registration, repository: string, digest: Digest, options?: AbortOptions) {
+  const [revision, bytes] = await Promise.all([
+    metadata.revision(repository, digest, options),
+    metadata.manifestBytes(digest, options)
+  ])
+  return revision === undefined || bytes === undefined ? undefined : { revision, bytes }
 }
 
 /** Frees a manifest's bytes and image when no repository holds it; GC repeats it for what a crash left. */

@@ -26,6 +26,7 @@ import { checkReferences } from './check.ts'
 import { checkUrls } from './check-urls.ts'
 import { ifMatchConditions } from './if-match.ts'
 import { leafHashes } from './leaf-hashes.ts'
+import { tagConditions } from './tag-conditions.ts'
 
 /** Rounds against GC and deletes that run beside; each sees what the other did. */
 const maxRounds = 5
@@ -50,6 +51,7 @@ export async function putManifest(
     const conditions = [
       ...(await ifMatchConditions(registration, repository, digest, request, options)),
       ...(await checkReferences(registration, repository, manifest, options)),
+      ...(await tagConditions(registration, repository, digest, request, options)),
       ...fitting(registration, repository, { as: 'manifest', digest, size: bytes.length })
     ]
     const built = await imageOf(registration, repository, digest, bytes, options)
