@@ -72,13 +72,14 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const folder = closers.add(await openDataFolder(config.storage.filesystem.rootdirectory, { command }), it =>
       it.close()
     )
-    const storage = closers.add(await openStorage(folder.path, storageInit(config)), it => it.close())
+    const storage = closers.add(await openStorage(folder.path, { ...storageInit(config), log }), it => it.close())
     const metadata = closers.add(await openMetadata(join(folder.path, 'metadata')), it => it.close())
     signal?.throwIfAborted()
     const dags = new UnixfsDagBuilder()
     let listener = (_root: CID): void => {}
     const stored = (root: CID) => listener(root)
-    const components = { stored, metadata, staging: storage.staging, files: storage.blobs, dags, clock: Date, log }
+    const { staging, blobs: files, room } = storage
+    const components = { stored, metadata, staging, files, room, dags, clock: Date, log }
     const { registry, suspect } = closers.add(await openRegistry(components, registryInit(config)), it => it.close())
     const blobPath = (digest: Digest): string => blobPlace(storagePaths(folder.path), digest).file
     const blockComponents = { metadata, files: storage.blobs, authorize: openAccess, blobPath }

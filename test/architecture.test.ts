@@ -28,7 +28,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   main: ['cli'],
   cli: ['node', 'config', 'data-folder', ...adapters, 'egress', ...core],
   node: ['config', 'data-folder', ...adapters, 'egress', ...core],
-  config: ['errors'],
+  config: ['access', 'oci', 'errors'],
   'data-folder': [],
   ...Object.fromEntries(adapters.map(name => [name, ['egress', ...core]])),
   registry: ['access', 'oci', 'errors'],

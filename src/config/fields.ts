@@ -6,7 +6,7 @@
 import { type TProperties, type TSchema, Type } from '@sinclair/typebox'
 import { readDuration, showDuration } from './duration.ts'
 import './formats.ts'
-import { readSize, showSize } from './size.ts'
+import { readSize, readSizeOrShare, showSize, showSizeOrShare } from './size.ts'
 
 /** What our schemas say beyond JSON Schema. */
 export interface Annotations {
@@ -79,6 +79,13 @@ export function secret(init: KeyInit<string>) {
   })
 }
 
+/** Names of repositories, with wildcards. */
+export const repositoryPattern = Type.String({
+  format: 'repository-pattern',
+  noun: 'a repository pattern',
+  write: 'one such as team/app, team/*-base or team/**; ** is every repository'
+})
+
 /** `noun` without article, e.g. `log level`. */
 export function choice<const T extends readonly string[]>(noun: string, values: T, init: KeyInit<T[number]>) {
   const literals = values.map(value => Type.Literal<T[number]>(value))
@@ -106,6 +113,19 @@ export function size(init: KeyInit<string>) {
   return Type.Transform(inner)
     .Decode(value => readSize(value) ?? 0)
     .Encode(showSize)
+}
+
+/** Decoded to bytes, or to a part from 0 to 1 of something whose size is found out later. */
+export function sizeOrShare(init: KeyInit<string>) {
+  const inner = Type.String({
+    ...init,
+    format: 'size-or-share',
+    noun: 'a size or share',
+    write: 'one such as 1GiB or 5%'
+  })
+  return Type.Transform(inner)
+    .Decode(value => readSizeOrShare(value) ?? 0)
+    .Encode(showSizeOrShare)
 }
 
 /** Absolute `http` or `https` URL without credentials, query or fragment. */

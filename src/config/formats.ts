@@ -1,8 +1,9 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { FormatRegistry } from '@sinclair/typebox'
+import { isPattern as isRepositoryPattern } from '../access/pattern.ts'
 import { readDuration } from './duration.ts'
 import { isPattern } from './pattern.ts'
-import { readSize } from './size.ts'
+import { readSize, readSizeOrShare } from './size.ts'
 
 /** What takes the place of a secret in `config print`; refused when read back as one. */
 export const redacted = '(secret not shown)'
@@ -11,11 +12,13 @@ export const redacted = '(secret not shown)'
 const formats: Record<string, (text: string) => boolean> = {
   'go-duration': text => readDuration(text) !== undefined,
   'byte-size': text => readSize(text) !== undefined,
+  'size-or-share': text => readSizeOrShare(text) !== undefined,
   'web-url': isWebUrl,
   'url-path': text => /^\/(?:[\w.~!$&'()*+,;=:@-]+\/)*$/.test(text),
   route: text => /^\/[\w./~-]*$/.test(text),
   multiaddr: isMultiaddr,
   pattern: isPattern,
+  'repository-pattern': isRepositoryPattern,
   'no-nul': text => !text.includes('\0'),
   'header-value': text => /^[\t\x20-\x7e\x80-\xff]*$/.test(text),
   secret: text => text !== redacted && !/[\0\r\n]/.test(text)

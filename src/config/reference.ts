@@ -49,7 +49,7 @@ platforms set such names for a service that is called "registry".
 export function renderReference(): string {
   const keys = [...walkKeys(configSchema)]
   const sections = keys.filter(key => isSection(key.schema) && !isEntry(key))
-  const top = table(keys.filter(key => !key.name.includes('.') && !isSection(key.schema)))
+  const top = table(keys.filter(key => !key.name.replace('[].', '').includes('.') && !isSection(key.schema)))
   const bodies = sections.map(section => renderSection(section, keys)).filter(body => body !== '')
   return `${[introduction, '## Keys\n', top, ...bodies, foreignSection()].join('\n')}`
 }

@@ -4,6 +4,7 @@ import { health } from './schema/health.ts'
 import { http } from './schema/http.ts'
 import { ipfs } from './schema/ipfs.ts'
 import { log } from './schema/log.ts'
+import { quotas } from './schema/quotas.ts'
 import { storage } from './schema/storage.ts'
 import { validation } from './schema/validation.ts'
 
@@ -25,6 +26,7 @@ export const configSchema = section('', {
   http,
   health,
   validation,
+  quotas,
   ipfs
 })
 

@@ -29,3 +29,14 @@ export function showSize(bytes: number): string {
   }
   return String(bytes)
 }
+
+/** A size, or a percentage of something: `1GiB`, `5%`, `2.5%`. */
+export function readSizeOrShare(text: string): number | { share: number } | undefined {
+  const percent = /^(\d{1,3}(?:\.\d{1,3})?)\s?%$/.exec(text.trim())?.[1]
+  if (percent === undefined) return readSize(text)
+  return Number(percent) <= 100 ? { share: Number(percent) / 100 } : undefined
+}
+
+export function showSizeOrShare(value: number | { share: number }): string {
+  return typeof value === 'number' ? showSize(value) : `${Number((value.share * 100).toFixed(3))}%`
+}

@@ -11,7 +11,7 @@ export interface ErrorResponse {
 }
 
 /** Seconds for `Retry-After` where the error itself names none (RFC 9110, section 10.2.3). */
-const retryAfter: Record<number, string> = { 429: '5', 503: '10' }
+const retryAfter: Record<number, string> = { 429: '5', 503: '10', 507: '60' }
 
 /** The one translation of an error into a response. Anything not meant for clients becomes a bare UNKNOWN. */
 export function errorResponse(error: unknown, requestId: string): ErrorResponse {

@@ -4,11 +4,14 @@ import { type Config, ConfigError, compilePattern, tlsCiphers } from '../config.
 import type { AppInit } from '../http/app.ts'
 import type { RegistryInit, RequiredPlatforms } from '../registry/components.ts'
 import type { StorageInit } from '../storage/open-storage.ts'
+import { configuredQuotas } from './quotas.ts'
 
 /** The configuration as the use cases want it. */
 export function registryInit(config: Config): RegistryInit {
   const { disabled, manifests } = config.validation
+  const quotaOf = configuredQuotas(config.quotas)
   const init: RegistryInit = {
+    ...(quotaOf && { quotaOf }),
     verifyReads: config.ipfs.verify.reads,
     graceMs: config.ipfs.gc.grace,
     sparse: manifests.sparse,
@@ -42,8 +45,13 @@ export function appInit(config: Config): AppInit {
 
 /** The configuration as the files' side wants it. */
 export function storageInit(config: Config): StorageInit {
-  const { hashing } = config.ipfs.limits
-  return { uploads: { idleSessions: 64 }, ...(hashing === undefined ? {} : { hash: { threads: hashing } }) }
+  const { limits, reserve } = config.ipfs
+  const { hashing } = limits
+  return {
+    uploads: { idleSessions: 64 },
+    ...(reserve === undefined ? {} : { reserve }),
+    ...(hashing === undefined ? {} : { hash: { threads: hashing } })
+  }
 }
 
 const tlsVersions = { 'tls1.0': 'TLSv1', 'tls1.1': 'TLSv1.1', 'tls1.2': 'TLSv1.2', 'tls1.3': 'TLSv1.3' } as const

@@ -3,7 +3,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Settler } from './blobs/settle.ts'
 import type { VerifiedBlobs } from './blobs/verified.ts'
 import type { KeyedLock } from './keyed-lock.ts'
-import type { BlobFiles, BlobSource, Clock, DagBuilder, Log, MetadataStore, UploadStaging } from './ports.ts'
+import type { BlobFiles, BlobSource, Clock, DagBuilder, DiskRoom, Log, MetadataStore, UploadStaging } from './ports.ts'
 import type { QuotaOf } from './quotas/quota.ts'
 
 /** What `node.ts` hands to the use cases. */
@@ -12,6 +12,8 @@ export interface RegistryComponents {
   staging: UploadStaging
   files: BlobFiles
   dags: DagBuilder
+  /** Asked before a manifest is stored. Default: there is always room. */
+  room?: DiskRoom
   clock: Clock
   log: Log
   /** Told of every blob and image that can from now on be had by its CID: peers may be waiting for it. */

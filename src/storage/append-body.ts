@@ -1,8 +1,14 @@
 import { RegistryError } from '../errors.ts'
 import type { AppendOptions } from '../registry/ports.ts'
+import type { DiskReserve } from './disk-reserve.ts'
 import { pumpBody, type TakeChunk } from './pump-body.ts'
 import { type Ring, type Slot, slotSize } from './ring.ts'
 import type { StagedFile } from './staged-file.ts'
+
+export interface AppendComponents {
+  ring: Ring
+  reserve: DiskReserve
+}
 
 /**
  * Appends a body to a staged file of `size` bytes: chunks are copied into slots of the ring, and each slot is written
@@ -11,13 +17,14 @@ import type { StagedFile } from './staged-file.ts'
  * Who writes was measured: 512 MiB over an HTTP socket, 2 cores, 15 interleaved rounds, twice. Slots written by the thread
  * pool while the worker hashes them: 519 and 731 MB/s; written by the worker after hashing: 359 and 356 MB/s.
  *
+ * @throws {RegistryError} STORAGE_FULL when only the reserve is left; what was taken before is staged
  * @throws what the body, the signal or the file threw
  */
 export async function appendBody(
   file: StagedFile,
   size: number,
   body: AsyncIterable<Uint8Array>,
-  ring: Ring,
+  { ring, reserve }: AppendComponents,
   options: AppendOptions = {}
 ): Promise<void> {
   const stop = new AbortController()
@@ -30,12 +37,20 @@ export async function appendBody(
   const slots = new SlotFiller(file, size, ring, stop.signal)
   const take = options.limit === undefined ? (chunk: Uint8Array) => slots.take(chunk) : limited(slots, options.limit)
   try {
-    await pumpBody(body, take, stop.signal)
+    await pumpBody(body, sparing(reserve, take), stop.signal)
   } finally {
     slots.end()
     options.signal?.removeEventListener('abort', onAbort)
     await settle(file)
     file.onFailure = undefined
+  }
+}
+
+/** Lets uploads have what is above the reserve. */
+function sparing(reserve: DiskReserve, take: TakeChunk): TakeChunk {
+  return chunk => {
+    const looking = reserve.take(chunk.length)
+    return looking === undefined ? take(chunk) : looking.then(() => take(chunk))
   }
 }
 

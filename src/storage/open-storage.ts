@@ -1,5 +1,6 @@
-import type { BlobFiles, UploadStaging } from '../registry/ports.ts'
+import type { BlobFiles, DiskRoom, UploadStaging } from '../registry/ports.ts'
 import { FlatBlobFiles } from './blob-files.ts'
+import { DiskReserve, type DiskReserveInit } from './disk-reserve.ts'
 import { FolderSync } from './folder-sync.ts'
 import { HashPool, type HashPoolInit } from './hash-pool.ts'
 import { type LayoutInit, openLayout } from './layout.ts'
@@ -7,7 +8,7 @@ import { PlaceSync } from './place-sync.ts'
 import { Ring } from './ring.ts'
 import { UploadFiles, type UploadFilesInit } from './upload-files.ts'
 
-export interface StorageInit {
+export interface StorageInit extends DiskReserveInit {
   layout?: LayoutInit
   hash?: HashPoolInit
   uploads?: UploadFilesInit
@@ -19,6 +20,7 @@ export interface StorageInit {
 export interface Storage {
   staging: UploadStaging
   blobs: BlobFiles
+  room: DiskRoom
   /** Ends the workers and closes the open files. Idempotent. */
   close(): Promise<void>
 }
@@ -35,7 +37,8 @@ export async function openStorage(root: string, init: StorageInit = {}): Promise
   const places = new PlaceSync(folders)
   const ring = new Ring(init.ringSlots ?? 16)
   const pool = new HashPool(ring.memory, init.hash)
-  const staging = new UploadFiles({ paths, ring, pool, places }, init.uploads)
+  const reserve = new DiskReserve(root, init)
+  const staging = new UploadFiles({ paths, ring, pool, places, reserve }, init.uploads)
   let closing: Promise<void> | undefined
   const close = async (): Promise<void> => {
     await staging.close()
@@ -44,6 +47,7 @@ export async function openStorage(root: string, init: StorageInit = {}): Promise
   return {
     staging,
     blobs: new FlatBlobFiles({ paths, places }),
+    room: reserve,
     close: () => {
       closing ??= close()
       return closing

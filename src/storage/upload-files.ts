@@ -6,6 +6,7 @@ import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 import type { AbortOptions, AppendOptions, StagedContent, UploadStaging } from '../registry/ports.ts'
 import { appendBody } from './append-body.ts'
 import { DirectFile } from './direct-file.ts'
+import type { DiskReserve } from './disk-reserve.ts'
 import type { HashPool } from './hash-pool.ts'
 import { identityOf } from './open-blob-file.ts'
 import { blobPlace, type StoragePaths, uploadPath } from './paths.ts'
@@ -22,6 +23,7 @@ export interface UploadFilesComponents {
   ring: Ring
   pool: HashPool
   places: PlaceSync
+  reserve: DiskReserve
 }
 
 export interface UploadFilesInit {
@@ -48,6 +50,7 @@ export class UploadFiles implements UploadStaging {
 
   async create(id: string, algorithm: DigestAlgorithm): Promise<void> {
     const path = this.#path(id)
+    await this.#components.reserve.admit(0)
     try {
       const handle = await open(path, 'wx+', 0o600)
       const hash = new StagedHash(this.#components.pool, path, algorithm)
@@ -69,13 +72,14 @@ export class UploadFiles implements UploadStaging {
   }
 
   async append(id: string, body: AsyncIterable<Uint8Array>, options?: AppendOptions): Promise<number> {
+    await this.#components.reserve.admit(options?.expected ?? 0)
     return this.#use(id, async file => {
       const size = await sizeOf(file)
       // Bytes that this process did not hash are hashed once, at the end, however many appends follow.
       if (file.hash !== undefined && (!file.hash.alive || file.hash.size !== size)) dropHash(file)
       if (file.hash === undefined && size === 0)
         file.hash = new StagedHash(this.#components.pool, this.#path(id), 'sha256')
-      await appendBody(file, size, body, this.#components.ring, options)
+      await appendBody(file, size, body, this.#components, options)
       return sizeOf(file)
     })
   }

@@ -16,6 +16,8 @@ const address = fc.tuple(host, port).map(([name, number]) => `${name}:${number}`
 const byFormat: Record<string, fc.Arbitrary<string>> = {
   'go-duration': fc.nat({ max: 2 ** 40 }).map(showDuration),
   'byte-size': fc.integer({ min: 1, max: 5 * 1024 * 1024 }).map(showSize),
+  'size-or-share': fc.constantFrom('5%', '0.125%', '100%', '0', '1GiB', '64MiB'),
+  'repository-pattern': fc.constantFrom('**', 'team/**', 'team/*-base', 'a/b_c/**/d', 'library/alpine'),
   'web-url': fc.constantFrom('https://a.example', 'http://[::1]:5005/x/', 'HTTPS://b.example:8443'),
   'url-path': fc.constantFrom('/', '/registry/', '/a/b.c/~d/'),
   route: fc.constantFrom('/metrics', '/m-1/x.y'),
@@ -53,6 +55,8 @@ function sectionOf(properties: Record<string, TSchema>, withSecrets: boolean): f
   const wanted = Object.entries(properties).filter(([, child]) => withSecrets || annotations(child).secret !== true)
   const entries = wanted.map(([key, child]) => [key, arbitraryFor(child, withSecrets)] as const)
   // What has no default and is not optional must be there: the certificate and key of tls.
-  const required = wanted.filter(([key]) => ['version', 'certificate', 'key'].includes(key)).map(([key]) => key)
+  const required = wanted
+    .filter(([key]) => ['version', 'certificate', 'key', 'repositories'].includes(key))
+    .map(([key]) => key)
   return fc.record(Object.fromEntries(entries), { requiredKeys: required })
 }

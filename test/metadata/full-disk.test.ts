@@ -1,74 +1,33 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
-import { mkdtemp, open, rm, rmdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { openMetadata } from '../../src/metadata/open.ts'
 import type { LevelMetadata } from '../../src/metadata/store.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { collect } from '../contract/metadata-store.ts'
+import { describeWithSmallDisk, mountSmallDisk, type SmallDisk } from '../small-disk.ts'
 
 const MEBIBYTE = 1024 * 1024
 
-/** Whether this process may mount; what tells is trying. */
-function mayMount(): boolean {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return false
-  const point = mkdtempSync(join(tmpdir(), 'pinnace-mount-'))
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', point], { stdio: 'ignore' })
-    execFileSync('umount', [point], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  } finally {
-    execFileSync('rmdir', [point])
-  }
-}
-
-const able = mayMount()
-const required = process.env.PINNACE_REQUIRE_INTEROP === '1'
-const title = 'metadata on a full disk'
-
-describe.skipIf(!able && !required)(able ? title : `${title} (needs a tmpfs: run as root on Linux)`, () => {
-  let point: string
+describeWithSmallDisk('metadata on a full disk', () => {
+  let disk: SmallDisk
   let folder: string
   let store: LevelMetadata
-  let filler: string
 
   beforeAll(async () => {
-    point = await mkdtemp(join(tmpdir(), 'pinnace-full-'))
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${96 * MEBIBYTE}`, 'tmpfs', point])
+    disk = await mountSmallDisk(96 * MEBIBYTE)
   })
-  afterAll(async () => {
-    execFileSync('umount', [point])
-    await rmdir(point)
-  })
+  afterAll(() => disk.close())
   beforeEach(async () => {
-    folder = join(point, 'metadata')
-    filler = join(point, 'filler')
+    folder = join(disk.path, 'metadata')
     // A cache would answer in the database's place.
     store = await openMetadata(folder, { cacheBytes: 0 })
   })
   afterEach(async () => {
     await store.close()
     await rm(folder, { recursive: true })
-    await rm(filler, { force: true })
+    await disk.empty()
   })
-
-  /** Takes what is left of the disk, less `spare` bytes. */
-  async function fill(spare: number): Promise<void> {
-    const file = await open(filler, 'a')
-    const block = Buffer.alloc(MEBIBYTE)
-    try {
-      for (;;) await file.write(block)
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error
-      await file.truncate(Math.max(0, (await file.stat()).size - spare))
-    } finally {
-      await file.close()
-    }
-  }
 
   const acknowledged = new Map<Digest, Buffer>()
   const rejected = new Set<Digest>()
@@ -117,13 +76,13 @@ describe.skipIf(!able && !required)(able ? title : `${title} (needs a tmpfs: run
     acknowledged.clear()
     rejected.clear()
     for (let round = 0; round < 3; round++) {
-      await fill(spare)
+      await disk.fill(spare)
       await commitUntilFull(size)
       // Whatever little room LevelDB left or freed.
-      await fill(0)
+      await disk.fill(0)
       await commitUntilFull(size)
       await expectExactly()
-      await rm(filler)
+      await disk.empty()
       await store.commit([
         { type: 'putUpload', id: 'u', record: { repository: 'r', algorithm: 'sha256', startedAt: 1 } }
       ])
@@ -141,12 +100,12 @@ describe.skipIf(!able && !required)(able ? title : `${title} (needs a tmpfs: run
   it('says so when it cannot be opened for want of space, and opens later', async () => {
     acknowledged.clear()
     rejected.clear()
-    await fill(3 * MEBIBYTE)
+    await disk.fill(3 * MEBIBYTE)
     await commitUntilFull(50_000)
     await store.close()
-    await fill(0)
+    await disk.fill(0)
     await expect(openMetadata(folder)).rejects.toHaveProperty('reason', 'STORAGE_FULL')
-    await rm(filler)
+    await disk.empty()
     store = await openMetadata(folder, { cacheBytes: 0 })
     for (const [digest] of acknowledged) expect(await store.manifestBytes(digest)).toBeDefined()
   })

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { appendBody } from '../../src/storage/append-body.ts'
+import { DiskReserve } from '../../src/storage/disk-reserve.ts'
 import { HashPool } from '../../src/storage/hash-pool.ts'
 import { Ring } from '../../src/storage/ring.ts'
 import { StagedFile, type StagedHandle } from '../../src/storage/staged-file.ts'
@@ -20,6 +21,7 @@ describe('a staged file', () => {
   let path: string
   let pool: HashPool
   const ring = new Ring(8)
+  const components = { ring, reserve: new DiskReserve(tmpdir(), { reserve: 0 }) }
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'pinnace-staged-'))
@@ -56,7 +58,7 @@ describe('a staged file', () => {
         return { ...(await handle.writev([part], position)), buffers: views }
       }
     }))
-    await appendBody(file, 0, body(pattern), ring)
+    await appendBody(file, 0, body(pattern), components)
     expectBytes(await readFile(path), pattern)
     expect(await file.hash?.content()).toEqual(contentOf(pattern))
     await file.handle.close()
@@ -77,11 +79,11 @@ describe('a staged file', () => {
         return { ...(await handle.writev([part], position)), buffers: views }
       }
     }))
-    await expect(appendBody(file, 0, body(pattern), ring)).rejects.toMatchObject({ reason: 'STORAGE_FULL' })
+    await expect(appendBody(file, 0, body(pattern), components)).rejects.toMatchObject({ reason: 'STORAGE_FULL' })
     expectBytes(await readFile(path), pattern.subarray(0, 2 * MiB + 12_345))
     expect(file.hash).toBeUndefined()
     left = pattern.length
-    await appendBody(file, 2 * MiB + 12_345, body(pattern.subarray(2 * MiB + 12_345)), ring)
+    await appendBody(file, 2 * MiB + 12_345, body(pattern.subarray(2 * MiB + 12_345)), components)
     expectBytes(await readFile(path), pattern)
     await file.handle.close()
   })
@@ -92,7 +94,7 @@ describe('a staged file', () => {
       yield pattern.subarray(0, 3 * MiB)
       await new Promise(() => {})
     }
-    await expect(appendBody(file, 0, stalling(), ring)).rejects.toMatchObject({ code: 'EIO' })
+    await expect(appendBody(file, 0, stalling(), components)).rejects.toMatchObject({ code: 'EIO' })
     await file.handle.close()
   })
 
@@ -102,10 +104,10 @@ describe('a staged file', () => {
       datasync: () => (++syncs === 1 ? Promise.reject(systemError('EIO')) : handle.datasync())
     }))
     // The sync in the background is the one that fails.
-    await appendBody(file, 0, body(pattern), ring)
+    await appendBody(file, 0, body(pattern), components)
     await expect(file.sync()).rejects.toMatchObject({ code: 'EIO' })
     await expect(file.sync()).rejects.toMatchObject({ code: 'EIO' })
-    await expect(appendBody(file, pattern.length, body(pattern), ring)).rejects.toMatchObject({ code: 'EIO' })
+    await expect(appendBody(file, pattern.length, body(pattern), components)).rejects.toMatchObject({ code: 'EIO' })
     expect(file.damaged).toBe(true)
     await file.handle.close()
   })
@@ -118,12 +120,12 @@ describe('a staged file', () => {
         return handle.datasync()
       }
     }))
-    await appendBody(file, 0, body(pattern), ring)
+    await appendBody(file, 0, body(pattern), components)
     expect(syncs).toBe(1)
     await file.sync()
     await file.sync()
     expect(syncs).toBe(1)
-    await appendBody(file, pattern.length, body(pattern.subarray(0, 10)), ring)
+    await appendBody(file, pattern.length, body(pattern.subarray(0, 10)), components)
     await file.sync()
     expect(syncs).toBe(2)
     await file.handle.close()

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { choice, count, duration, flag, list, path, section, size } from '../fields.ts'
+import { choice, count, duration, flag, list, path, section, size, sizeOrShare } from '../fields.ts'
 
 const multiaddr = Type.String({
   format: 'multiaddr',
@@ -80,5 +80,12 @@ export const ipfs = section('Pinnace’s own settings.', {
       description: 'Without a byte of a body; then 408, and the upload session is kept.'
     })
   }),
+  reserve: Type.Optional(
+    sizeOrShare({
+      description:
+        'What pushes leave of the file system of the data folder, a size or a share such as `5%`: deletions and garbage collection need some of it to give back more. 507 with `Retry-After` beyond; `0` lets pushes take everything.',
+      defaultNote: '5 %, at most 1 GiB'
+    })
+  ),
   limits
 })

@@ -46,6 +46,7 @@ export async function putManifest(
   const manifest = parseManifest(bytes, request.mediaType)
   refuseRepeatedNames(bytes)
   checkUrls(registration.init.urls, bytes)
+  await registration.room?.admit(bytes.length)
   const mediaType = request.mediaType === '' ? manifest.mediaType : request.mediaType
   for (let round = 1; ; round++) {
     const conditions = [

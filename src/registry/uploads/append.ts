@@ -55,7 +55,11 @@ export async function append(
   if (body.length === undefined) return appendUnmeasured(registration, id, session, body, limit, abort)
   const whole = session.size + body.length
   if (limit !== undefined && whole > limit.most) throw limit.refusal(whole)
-  const size = await registration.staging.append(id, body.bytes, { ...abort, limit: body.length })
+  const size = await registration.staging.append(id, body.bytes, {
+    ...abort,
+    limit: body.length,
+    expected: body.length
+  })
   if (size !== whole) throw wrongLength(body.length, size - session.size)
   return size
 }

@@ -1,0 +1,11 @@
+import { parsePattern } from '../access/pattern.ts'
+import type { Config } from '../config.ts'
+import { type QuotaOf, type QuotaRule, quotasOf } from '../registry/quotas/quota.ts'
+
+/** `quotas` as the use cases want it; `undefined` when nobody has one, so that nothing is even looked up. */
+export function configuredQuotas(quotas: Config['quotas']): QuotaOf | undefined {
+  const rules = quotas.flatMap(({ repositories, ...limits }) =>
+    repositories.map((text): QuotaRule => ({ ...limits, pattern: parsePattern(text) }))
+  )
+  return rules.length === 0 ? undefined : quotasOf(rules)
+}
