@@ -1,0 +1,68 @@
+import { type KeyObject, X509Certificate } from 'node:crypto'
+import { readExtensions } from './certificate-extensions.ts'
+
+/** More than any certificate authority needs; each costs a signature check. */
+const longestChain = 6
+
+/** The chain is not one that leads to a root; the message says why. */
+export class UntrustedChain extends Error {
+  override readonly name = 'UntrustedChain'
+}
+
+/**
+ * Follows the `x5c` of a JWT (RFC 7515, section 4.1.6: the signer's certificate, each further one certifying the one before)
+ * to one of the roots. A certificate that is itself among the roots is trusted as it is, like distribution does.
+ *
+ * @param now - ms since epoch; every certificate on the way must be valid then
+ * @returns the signer's key
+ * @throws {UntrustedChain}
+ */
+export function verifyChain(x5c: unknown, roots: readonly X509Certificate[], now: number): KeyObject {
+  const chain = readChain(x5c)
+  const [leaf] = chain
+  if (leaf === undefined) throw new UntrustedChain('x5c has no certificate')
+  if (!readExtensions(leaf.raw).signs)
+    throw new UntrustedChain('the key of the certificate is not for signatures (keyUsage)')
+  for (const [depth, certificate] of chain.entries()) {
+    checkCertificate(certificate, now)
+    if (roots.some(root => root.raw.equals(certificate.raw))) return leaf.publicKey
+    const root = roots.find(candidate => issued(candidate, certificate, depth))
+    if (root !== undefined) {
+      checkCertificate(root, now)
+      return leaf.publicKey
+    }
+    const next = chain[depth + 1]
+    if (next === undefined) break
+    if (!issued(next, certificate, depth)) throw new UntrustedChain('a certificate was not issued by the next one')
+  }
+  throw new UntrustedChain('the certificate does not lead to rootcertbundle')
+}
+
+function readChain(x5c: unknown): X509Certificate[] {
+  if (!Array.isArray(x5c) || x5c.length > longestChain)
+    throw new UntrustedChain(`x5c is no list of 1 to ${longestChain} certificates`)
+  return x5c.map((encoded: unknown) => {
+    if (typeof encoded !== 'string') throw new UntrustedChain('x5c holds something that is no text')
+    try {
+      return new X509Certificate(Buffer.from(encoded, 'base64'))
+    } catch {
+      throw new UntrustedChain('x5c holds something that is no certificate')
+    }
+  })
+}
+
+function checkCertificate(certificate: X509Certificate, now: number): void {
+  if (now < certificate.validFromDate.getTime()) throw new UntrustedChain('a certificate is not valid yet')
+  if (now > certificate.validToDate.getTime()) throw new UntrustedChain('a certificate has expired')
+  const { unknownCritical, weakSignature } = readExtensions(certificate.raw)
+  if (unknownCritical) throw new UntrustedChain('a certificate has a critical extension that is not understood')
+  if (weakSignature) throw new UntrustedChain('a certificate was signed over SHA-1 or MD5')
+}
+
+/** @param below - intermediate certificates between `issuer` and the leaf, `certificate` among them */
+function issued(issuer: X509Certificate, certificate: X509Certificate, below: number): boolean {
+  if (!issuer.ca || !certificate.checkIssued(issuer)) return false
+  const { signsCertificates, pathLength } = readExtensions(issuer.raw)
+  if (!signsCertificates || (pathLength !== undefined && below > pathLength)) return false
+  return certificate.verify(issuer.publicKey)
+}
