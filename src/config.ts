@@ -7,6 +7,7 @@
 export { isLoopback, type ListenAddress, readAddress } from './config/address.ts'
 export { type CipherSuite, tlsCiphers } from './config/cipher-suites.ts'
 export { listenAddresses } from './config/cross-check.ts'
+export { accessRules, asksWho, exposedAddress } from './config/exposure.ts'
 export { readDuration, showDuration } from './config/duration.ts'
 export { type ConfigSources, type LoadedConfig, type LoadOptions, loadConfig } from './config/load.ts'
 export { compilePattern } from './config/pattern.ts'

@@ -40,7 +40,8 @@ export function exactPattern(repository: string): RepositoryPattern {
   return { text: repository, matches: name => name === repository, specificity: specificityOf('') }
 }
 
-function wrongPattern(text: string): string {
+/** What is wrong with a text that {@link isPattern} refuses, and what to write. */
+export function wrongPattern(text: string): string {
   const shown = JSON.stringify(text.slice(0, maxRepositoryLength))
   if (text.length > maxRepositoryLength)
     return `${shown}… is longer than ${maxRepositoryLength} characters, so no repository can match it`

@@ -1,6 +1,8 @@
-import { isLoopback, type ListenAddress, readAddress } from './address.ts'
+import { type ListenAddress, readAddress } from './address.ts'
+import { accessAdvice, checkAccess } from './check-access.ts'
 import { showDuration } from './duration.ts'
-import { type Place, type Problem, problemAt, showKey, showValue } from './problem.ts'
+import { type Finding, finding } from './finding.ts'
+import { type Place, type Problem, problemAt, showValue } from './problem.ts'
 import type { Config } from './schema.ts'
 import { showSize } from './size.ts'
 import { placeOf } from './validate.ts'
@@ -13,19 +15,10 @@ export function crossCheck(config: Config, places: ReadonlyMap<string, Place>): 
     ...checkHeaders(http.headers),
     ...checkPeers(ipfs.peers),
     ...checkManifestLimit(ipfs.limits.manifest),
-    ...checkPositive(config)
+    ...checkPositive(config),
+    ...checkAccess(config)
   ]
   return findings.map(({ pointer, key, sentence }) => problemAt(placeOf(pointer, places), sentence, key))
-}
-
-interface Finding {
-  pointer: string
-  key: string
-  sentence: string
-}
-
-function finding(pointer: string, key: string, rest: string): Finding {
-  return { pointer, key, sentence: `${showKey(key)}: ${rest}` }
 }
 
 const wanted = {
@@ -115,13 +108,7 @@ export function listenAddresses({ addr, net }: Config['http']): ListenAddress[] 
 
 /** What an operator should know although the node starts. */
 export function* advice(config: Config): Generator<string> {
-  const open = config.http.addr.find(text => {
-    const address = readAddress(text, config.http.net)
-    return address !== undefined && !isLoopback(address)
-  })
-  if (open !== undefined) {
-    yield `http.addr ${open} is reachable from other machines and nothing asks for a password: whoever reaches it can push, pull and delete. 127.0.0.1:5005 keeps it to this machine`
-  }
+  yield* accessAdvice(config)
   for (const target of ['estuary', 'storj'] as const) {
     if (config.storage[target] === undefined) continue
     yield `storage.${target} is kept for pin targets, which this version does not have: blobs are stored in ${config.storage.filesystem.rootdirectory} only`

@@ -1,11 +1,11 @@
 import { KindGuard, type TObject, type TSchema } from '@sinclair/typebox'
 import { annotations } from './fields.ts'
 import { foreignKey } from './foreign.ts'
-import { recordValue, variableName } from './keys.ts'
+import { listOf, recordValue, variableName } from './keys.ts'
 import { takesText } from './leaf.ts'
 import { parseYaml } from './parse-yaml.ts'
 import { type Place, type Problem, problemAt } from './problem.ts'
-import { emptyMap, expandStorage, isNull, type ListNode, type MapNode, type Node, textNode } from './tree.ts'
+import { emptyMap, expandShorthand, isNull, type ListNode, type MapNode, type Node, textNode } from './tree.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -84,10 +84,11 @@ class Variable {
 
   /** The node with the variable applied at `path` below it. */
   override(node: Node | undefined, schema: TSchema, path: readonly string[], key: string): Node {
-    if (path.length === 0) return key === 'storage' ? expandStorage(this.#payload(schema)) : this.#payload(schema)
+    if (path.length === 0) return expandShorthand(key, this.#payload(schema))
     if (KindGuard.IsObject(schema)) return this.#inSection(node, schema, path, key)
     if (KindGuard.IsRecord(schema)) return this.#inRecord(node, recordValue(schema), path, key)
-    if (KindGuard.IsArray(schema)) return this.#inList(node, schema.items, path, key)
+    const list = listOf(schema)
+    if (list !== undefined) return this.#inList(node, list.items, path, key)
     if (annotations(schema).secret === true && path.length === 1 && path[0] === 'FILE') return this.#secretFile(node)
     throw new Unrecognized()
   }
@@ -102,7 +103,10 @@ class Variable {
     // A section of the wrong kind is the file's error; leave it for validation to name.
     if (map === undefined) return node ?? emptyMap(this.#place)
     if (found !== undefined && child !== undefined) {
-      map.entries.set(name, this.override(map.entries.get(name), child, path.slice(found.length), childKey))
+      const value = this.override(map.entries.get(name), child, path.slice(found.length), childKey)
+      // With nothing under it in a file it is wrong; an empty variable takes it away.
+      if (annotations(child).guard === true && isNull(value)) map.entries.delete(name)
+      else map.entries.set(name, value)
     } else this.#setForeign(map, name, path.length === 1)
     return map
   }
@@ -153,7 +157,9 @@ class Variable {
     const { root, problems } = parseYaml(this.#value, this.#name, { lines: false })
     const readable = problems.length === 0 && !/^\s*[&!#]/.test(this.#value)
     if (this.#value.trim() !== '') {
-      if (takesText(schema) && !(readable && root?.kind === 'scalar')) return textNode(this.#value, this.#place)
+      const list = listOf(schema)
+      const fits = root?.kind === 'scalar' || (root?.kind === 'list' && list !== undefined)
+      if (takesText(schema) && !(readable && fits)) return textNode(this.#value, this.#place)
       // `[::1]:5005` for a list of texts.
       const listed = KindGuard.IsArray(schema) && takesText(schema.items)
       if (listed && (!readable || root?.kind === 'map')) return textNode(this.#value, this.#place)

@@ -21,6 +21,8 @@ export interface Annotations {
   secret?: boolean
   /** The text is read in lower case. */
   lowercase?: boolean
+  /** A section whose mere name asks for a guarded door: with nothing under it, it is wrong, not absent. */
+  guard?: boolean
   /** A list of one is written without brackets. */
   single?: boolean
   /** For the reference, where the default depends on something. */
@@ -46,8 +48,12 @@ export function section<P extends TProperties>(description: string, properties: 
 }
 
 /** A section, or an entry of a list, that is only there when it was written. */
-export function record<P extends TProperties>(description: string, properties: P) {
-  return Type.Object(properties, { additionalProperties: false, description })
+export function record<P extends TProperties>(
+  description: string,
+  properties: P,
+  init: Pick<Annotations, 'guard'> = {}
+) {
+  return Type.Object(properties, { ...init, additionalProperties: false, description })
 }
 
 export function flag(init: KeyInit<boolean>) {
@@ -89,7 +95,12 @@ export const repositoryPattern = Type.String({
 /** `noun` without article, e.g. `log level`. */
 export function choice<const T extends readonly string[]>(noun: string, values: T, init: KeyInit<T[number]>) {
   const literals = values.map(value => Type.Literal<T[number]>(value))
-  const union = Type.Union(literals, { ...init, lowercase: true, noun: `a ${noun}`, write: values.join(', ') })
+  const union = Type.Union(literals, {
+    ...init,
+    lowercase: true,
+    noun: `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`,
+    write: values.join(', ')
+  })
   // `StaticDecode` makes `never` of a union whose members are no tuple; the schema stays the union.
   return Type.Unsafe<T[number]>(union)
 }

@@ -9,18 +9,21 @@ export interface ForeignKey {
   consequence?: string
   /** Why the node must not start with it, and what to do; asked only when something is configured there. */
   stops?: (parent: MapNode) => string | undefined
+  /** Whether its mere name stops the start, with nothing configured there: `auth: silly`. */
+  named?: boolean
 }
 
-const accessControl = 'access control is not in this version, and without it anyone who reaches the node could push'
 const localDisk = { consequence: 'blobs are kept on the local disk' }
 
-const authentication: ForeignKey = {
-  stops: () => `${accessControl}. Remove it to run an open registry, on an address that only you can reach`
+const otherProvider: ForeignKey = {
+  named: true,
+  stops: () =>
+    'without it the registry would be open. Write auth.htpasswd or auth.token instead, or remove auth: then nobody is asked for a password'
 }
 
 const clientCertificates: ForeignKey = {
   stops: () =>
-    `client certificates are not asked for: ${accessControl}. Remove it, or let a proxy in front ask for them`
+    'client certificates are not asked for, and without them anyone who reaches the node could come in. Remove it and use auth.htpasswd or auth.token, or let a proxy in front ask for them'
 }
 
 const letsEncrypt: ForeignKey = {
@@ -32,7 +35,8 @@ const letsEncrypt: ForeignKey = {
 }
 
 const foreignKeys: Readonly<Record<string, ForeignKey>> = {
-  auth: authentication,
+  'auth.none': otherProvider,
+  'auth.silly': otherProvider,
   catalog: {},
   compatibility: {},
   'health.file': {},
@@ -69,14 +73,19 @@ const foreignKeys: Readonly<Record<string, ForeignKey>> = {
 /** Names of all of them, for the reference. */
 export const foreignKeyNames: readonly string[] = Object.keys(foreignKeys)
 
+/**
+ * A provider of `auth` that somebody built into distribution is one too. But not what a container platform sets for a
+ * service that is called "registry-auth": `REGISTRY_AUTH_SERVICE_HOST`, `REGISTRY_AUTH_PORT`.
+ */
 export function foreignKey(key: string): ForeignKey | undefined {
-  return Object.hasOwn(foreignKeys, key) ? foreignKeys[key] : undefined
+  if (Object.hasOwn(foreignKeys, key)) return foreignKeys[key]
+  return /^auth\.(?!service$|port$)[^.]+$/.test(key) ? otherProvider : undefined
 }
 
 /** What to say about a foreign key that was written. */
 export function judgeForeign(key: string, node: Node, parent: MapNode): { stop: string } | { warning: string } {
   const rule = foreignKey(key)
-  const stop = isBlank(node) ? undefined : rule?.stops?.(parent)
+  const stop = isBlank(node) && rule?.named !== true ? undefined : rule?.stops?.(parent)
   if (stop !== undefined) return { stop: `${key} is a setting of distribution that Pinnace does not have: ${stop}` }
   const consequence = rule?.consequence === undefined ? '' : `: ${rule.consequence}`
   return { warning: `${key} is a setting of distribution that Pinnace does not have; ignored${consequence}` }

@@ -1,6 +1,8 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { FormatRegistry } from '@sinclair/typebox'
-import { isPattern as isRepositoryPattern } from '../access/pattern.ts'
+import { isTagPattern } from '../access/immutable.ts'
+import { isPattern as isRepositoryPattern, wrongPattern } from '../access/pattern.ts'
+import { wrongRuleSubject } from '../access/rule-subject.ts'
 import { readDuration } from './duration.ts'
 import { isPattern } from './pattern.ts'
 import { readSize, readSizeOrShare } from './size.ts'
@@ -19,9 +21,23 @@ const formats: Record<string, (text: string) => boolean> = {
   multiaddr: isMultiaddr,
   pattern: isPattern,
   'repository-pattern': isRepositoryPattern,
+  'tag-pattern': isTagPattern,
+  'rule-subject': text => wrongRuleSubject(text) === undefined,
+  // Stands between quotes in a header (RFC 9110, section 5.6.4).
+  quotable: text => /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(text),
   'no-nul': text => !text.includes('\0'),
   'header-value': text => /^[\t\x20-\x7e\x80-\xff]*$/.test(text),
   secret: text => text !== redacted && !/[\0\r\n]/.test(text)
+}
+
+/** What is wrong with a text and what to write, where the schema's own words would not do. */
+const explanations: Record<string, (text: string) => string | undefined> = {
+  'repository-pattern': text => (isRepositoryPattern(text) ? undefined : wrongPattern(text)),
+  'rule-subject': wrongRuleSubject
+}
+
+export function explainFormat(format: unknown, value: unknown): string | undefined {
+  return typeof format === 'string' && typeof value === 'string' ? explanations[format]?.(value) : undefined
 }
 
 for (const [name, check] of Object.entries(formats)) FormatRegistry.Set(name, check)

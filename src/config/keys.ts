@@ -1,4 +1,4 @@
-import { KindGuard, type TRecord, type TSchema } from '@sinclair/typebox'
+import { KindGuard, type TArray, type TRecord, type TSchema } from '@sinclair/typebox'
 import { annotations } from './fields.ts'
 
 /** Schema of the values of a map with free keys. */
@@ -6,6 +6,12 @@ export function recordValue(schema: TRecord): TSchema {
   const [value] = Object.values(schema.patternProperties)
   if (value === undefined) throw new TypeError('a record schema without a value schema')
   return value
+}
+
+/** The list that a value of this schema is or, as with `access`, can be. */
+export function listOf(schema: TSchema): TArray | undefined {
+  if (KindGuard.IsArray(schema)) return schema
+  return KindGuard.IsUnion(schema) ? schema.anyOf.find(option => KindGuard.IsArray(option)) : undefined
 }
 
 /** A key of the configuration. */
@@ -26,10 +32,12 @@ export function* walkKeys(schema: TSchema, name = '', variable = 'REGISTRY', opt
       const childName = name === '' ? key : `${name}.${key}`
       yield* walkKeys(child, childName, `${variable}_${variableName(key)}`, KindGuard.IsOptional(child))
     }
-  } else if (KindGuard.IsArray(schema) && KindGuard.IsObject(schema.items)) {
-    for (const [key, child] of Object.entries(schema.items.properties)) {
-      yield* walkKeys(child, `${name}[].${key}`, `${variable}_0_${variableName(key)}`, KindGuard.IsOptional(child))
-    }
+    return
+  }
+  const entry = listOf(schema)?.items
+  if (entry === undefined || !KindGuard.IsObject(entry)) return
+  for (const [key, child] of Object.entries(entry.properties)) {
+    yield* walkKeys(child, `${name}[].${key}`, `${variable}_0_${variableName(key)}`, KindGuard.IsOptional(child))
   }
 }
 
@@ -46,5 +54,6 @@ export function schemaKeys(schema: TSchema): string[] {
 export function holdsSecret(schema: TSchema): boolean {
   if (annotations(schema).secret === true) return true
   if (KindGuard.IsObject(schema)) return Object.values(schema.properties).some(holdsSecret)
-  return KindGuard.IsArray(schema) ? holdsSecret(schema.items) : false
+  const entry = listOf(schema)?.items
+  return entry === undefined ? false : holdsSecret(entry)
 }

@@ -7,7 +7,7 @@ import { ConfigError, type Problem, problemAt, showPlace } from './problem.ts'
 import { fileLimit, readSecretFiles, readText } from './read-files.ts'
 import { type Config, configSchema } from './schema.ts'
 import { type Shaped, shape } from './shape.ts'
-import { emptyMap, expandStorage, isNull, type Node } from './tree.ts'
+import { emptyMap, expandShorthand, isNull, type Node } from './tree.ts'
 import { keyOfPointer, validate } from './validate.ts'
 
 export interface LoadOptions {
@@ -81,8 +81,7 @@ async function readTree(file: string | undefined): Promise<{ root: Node; problem
     if (!isNull(found))
       return { root, problems: [problemAt(found.place, 'a configuration is keys and values, such as version: 0.1')] }
   } else {
-    const storage = found.entries.get('storage')
-    if (storage !== undefined) found.entries.set('storage', expandStorage(storage))
+    for (const [key, node] of found.entries) found.entries.set(key, expandShorthand(key, node))
   }
   if (found.kind !== 'map' || !found.entries.has('version')) {
     problems.push(problemAt({ source: file }, 'version is missing; write version: 0.1 at its top', 'version'))

@@ -23,13 +23,15 @@ export interface ParsedYaml {
   problems: Problem[]
 }
 
+const noAnchor = 'this alias names no anchor; a text that begins with * needs quotes, such as "**"'
+
 /**
  * What the parser's codes mean to an operator. Its own messages are never shown: they quote the source, which may hold
  * a secret.
  */
 const meanings: Record<string, string> = {
   ALIAS_PROPS: 'an alias takes no tag or anchor of its own',
-  BAD_ALIAS: 'this alias names no anchor',
+  BAD_ALIAS: noAnchor,
   BAD_INDENT: 'the indentation does not fit the lines around it, or a bracket is not closed',
   BAD_SCALAR_START: 'a text that begins with this character needs quotes',
   BLOCK_AS_IMPLICIT_KEY: 'two keys on one line, or a text with ": " in it that needs quotes',
@@ -113,7 +115,7 @@ function reader(document: Document, placeAt: (offset: number) => Place): () => N
       throw new Unreadable('not a configuration: its aliases and values are too many', place)
     if (depth > yamlLimits.depth) throw new Unreadable(`nested deeper than ${yamlLimits.depth} levels`, place)
     if (isAlias(item)) {
-      if (!anchors.has(item.source)) throw new Unreadable('this alias names no anchor', place)
+      if (!anchors.has(item.source)) throw new Unreadable(noAnchor, place)
       return read(anchors.get(item.source), depth + 1, place)
     }
     if ((isMap(item) || isSeq(item) || isScalar(item)) && item.anchor !== undefined) anchors.set(item.anchor, item)

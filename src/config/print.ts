@@ -4,6 +4,7 @@ import { stringify } from 'yaml'
 import { isRecord } from './defaults.ts'
 import { annotations } from './fields.ts'
 import { redacted } from './formats.ts'
+import { listOf } from './keys.ts'
 import { type Config, configSchema } from './schema.ts'
 
 /** The whole configuration as YAML that `loadConfig` reads back to the same, with a mark in place of each secret. */
@@ -18,7 +19,8 @@ export function printConfig(config: Config): string {
 function present(value: unknown, schema: TSchema): unknown {
   if (annotations(schema).secret === true) return redacted
   if (Array.isArray(value)) {
-    const items = KindGuard.IsArray(schema) ? value.map(item => present(item, schema.items)) : value
+    const entry = listOf(schema)?.items
+    const items = entry === undefined ? value : value.map(item => present(item, entry))
     return annotations(schema).single === true && items.length === 1 ? items[0] : items
   }
   if (!isRecord(value) || !KindGuard.IsObject(schema)) return value

@@ -2,7 +2,7 @@ import { KindGuard, type TSchema } from '@sinclair/typebox'
 import { stringify } from 'yaml'
 import { annotations } from './fields.ts'
 import { foreignKeyNames } from './foreign.ts'
-import { type Key, recordValue, walkKeys } from './keys.ts'
+import { type Key, listOf, recordValue, walkKeys } from './keys.ts'
 import { configSchema } from './schema.ts'
 
 const introduction = `# Configuration
@@ -67,8 +67,9 @@ function foreignSection(): string {
 
 ${names}.
 
-They are ignored with a warning. Three stop the start instead, because without them the registry would be open:
-\`auth\`, \`http.tls.clientcas\`, and \`http.tls.letsencrypt\` without \`http.tls.certificate\`.
+They are ignored with a warning. These stop the start instead, because without them the registry would be open or speak
+in the clear: any provider under \`auth\` but \`htpasswd\` and \`token\`, \`http.tls.clientcas\`, and \`http.tls.letsencrypt\`
+without \`http.tls.certificate\`.
 `
 }
 
@@ -111,6 +112,7 @@ function typeName(schema: TSchema): string {
   if (KindGuard.IsBoolean(schema)) return 'boolean'
   if (KindGuard.IsInteger(schema)) return `integer, ${schema.minimum ?? 0} to ${schema.maximum ?? '…'}`
   if (KindGuard.IsLiteral(schema)) return `\`${schema.const}\``
+  if (KindGuard.IsUnion(schema) && listOf(schema) !== undefined) return schema.anyOf.map(typeName).join(', or ')
   const { noun = '', write = '', lowercase, secret } = annotations(schema)
   if (lowercase === true)
     return write
@@ -127,6 +129,6 @@ function plural(name: string): string {
 function defaultOf(key: Key): string {
   const { default: fallback, defaultNote } = annotations(key.schema)
   if (defaultNote !== undefined) return defaultNote
-  if (fallback === undefined) return key.optional || isEntry(key) ? 'none' : 'required'
+  if (fallback === undefined) return key.optional ? 'none' : 'required'
   return `\`${stringify(fallback, { collectionStyle: 'flow', lineWidth: 0 }).trim()}\``
 }

@@ -1,5 +1,7 @@
 import { type StaticDecode, Type } from '@sinclair/typebox'
 import { choice, section } from './fields.ts'
+import { access, immutable } from './schema/access.ts'
+import { auth } from './schema/auth.ts'
 import { health } from './schema/health.ts'
 import { http } from './schema/http.ts'
 import { ipfs } from './schema/ipfs.ts'
@@ -25,6 +27,9 @@ export const configSchema = section('', {
   storage,
   http,
   health,
+  auth,
+  access,
+  immutable,
   validation,
   quotas,
   ipfs

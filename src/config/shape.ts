@@ -1,7 +1,8 @@
 import { KindGuard, type TObject, type TSchema } from '@sinclair/typebox'
 import { closest, distance } from 'fastest-levenshtein'
+import { annotations } from './fields.ts'
 import { foreignKey, judgeForeign } from './foreign.ts'
-import { recordValue, schemaKeys } from './keys.ts'
+import { listOf, recordValue, schemaKeys } from './keys.ts'
 import { readLeaf } from './leaf.ts'
 import { type Place, type Problem, problemAt, showKey, showPlace } from './problem.ts'
 import { isBlank, isNull, type MapNode, type Node } from './tree.ts'
@@ -39,14 +40,18 @@ class Shaper {
     this.#shaped.places.set(pointer, node.place)
     if (KindGuard.IsObject(schema)) return this.#readSection(node, schema, key, pointer)
     if (KindGuard.IsRecord(schema)) return this.#readRecord(node, recordValue(schema), key, pointer)
-    if (KindGuard.IsArray(schema)) return this.#readList(node, schema.items, key, pointer)
+    const list = listOf(schema)
+    // What can be a list or a word, is a list where it is written as one.
+    if (list !== undefined && (KindGuard.IsArray(schema) || node.kind === 'list'))
+      return this.#readList(node, list.items, key, pointer)
     return node.kind === 'scalar' ? readLeaf(node, schema) : plain(node)
   }
 
   #readSection(node: Node, schema: TObject, key: string, pointer: string): unknown {
-    if (isNull(node)) return undefined
+    const guard = annotations(schema).guard === true
+    if (isNull(node)) return guard ? {} : undefined
     if (node.kind !== 'map') return plain(node)
-    if (schema.default === undefined && isBlank(node)) return undefined
+    if (schema.default === undefined && isBlank(node) && !guard) return undefined
     const result: Record<string, unknown> = {}
     for (const [name, child] of node.entries) {
       const childKey = key === '' ? name : `${key}.${name}`

@@ -44,8 +44,8 @@ export function isBlank(node: Node): boolean {
   return node.kind === 'map' ? [...node.entries.values()].every(isBlank) : node.items.length === 0
 }
 
-/** `storage: filesystem` means `storage: {filesystem: {}}`, as it does to distribution. */
-export function expandStorage(node: Node): Node {
-  if (node.kind !== 'scalar' || node.value === null) return node
+/** `storage: filesystem` means `storage: {filesystem: {}}`, and `auth: htpasswd` likewise, as they do to distribution. */
+export function expandShorthand(key: string, node: Node): Node {
+  if ((key !== 'storage' && key !== 'auth') || node.kind !== 'scalar' || isNull(node) || node.text === '') return node
   return { kind: 'map', entries: new Map([[node.text, emptyMap(node.place)]]), place: node.place }
 }

@@ -1,22 +1,34 @@
 import { KindGuard, type TSchema } from '@sinclair/typebox'
 import { Value, type ValueError } from '@sinclair/typebox/value'
 import { annotations } from './fields.ts'
-import { holdsSecret } from './keys.ts'
+import { explainFormat } from './formats.ts'
+import { holdsSecret, listOf } from './keys.ts'
 import { type Place, type Problem, problemAt, showKey, showValue } from './problem.ts'
 
 /** Everything in `value` that the schema does not allow, each with its key, place, value and what to write instead. */
 export function validate(schema: TSchema, value: unknown, places: ReadonlyMap<string, Place>): Problem[] {
   const problems = new Map<string, Problem>()
-  for (const error of Value.Errors(schema, value)) {
+  for (const error of innermost(Value.Errors(schema, value))) {
     // A value may fail several rules; the first says it.
     if (!problems.has(error.path)) problems.set(error.path, describe(error, places))
   }
   return [...problems.values()]
 }
 
+/** A list where a list or a word may stand is told what is wrong in it, not that it is neither. */
+function* innermost(errors: Iterable<ValueError>): Generator<ValueError> {
+  for (const error of errors) {
+    const list = KindGuard.IsUnion(error.schema) && Array.isArray(error.value) ? listOf(error.schema) : undefined
+    if (list === undefined) yield error
+    else for (const inside of Value.Errors(list, error.value)) yield { ...inside, path: `${error.path}${inside.path}` }
+  }
+}
+
 function describe(error: ValueError, places: ReadonlyMap<string, Place>): Problem {
   const key = keyOfPointer(error.path)
   const { noun, write } = kindOf(error.schema)
+  const explained = explainFormat(error.schema.format, error.value)
+  if (explained !== undefined) return problemAt(placeOf(error.path, places), `${showKey(key)}: ${explained}`, key)
   const sentence =
     error.value === undefined
       ? `${showKey(key)} is missing; write ${annotations(error.schema).missing ?? write}`

@@ -1,5 +1,6 @@
 import { KindGuard, type TSchema } from '@sinclair/typebox'
 import fc from 'fast-check'
+import { isRecord } from '../../src/config/defaults.ts'
 import { annotations } from '../../src/config/fields.ts'
 import { recordValue } from '../../src/config/keys.ts'
 import { showDuration, showSize } from '../../src/config.ts'
@@ -18,6 +19,9 @@ const byFormat: Record<string, fc.Arbitrary<string>> = {
   'byte-size': fc.integer({ min: 1, max: 5 * 1024 * 1024 }).map(showSize),
   'size-or-share': fc.constantFrom('5%', '0.125%', '100%', '0', '1GiB', '64MiB'),
   'repository-pattern': fc.constantFrom('**', 'team/**', 'team/*-base', 'a/b_c/**/d', 'library/alpine'),
+  'tag-pattern': fc.constantFrom('v*', '*', '*-final', 'latest'),
+  'rule-subject': fc.constantFrom('anonymous', 'user', 'user:ada', 'token', 'token:ci', 'peer', `peer:${peer}`),
+  quotable: fc.constantFrom('pinnace', 'Registry Realm', "it's {mine}"),
   'web-url': fc.constantFrom('https://a.example', 'http://[::1]:5005/x/', 'HTTPS://b.example:8443'),
   'url-path': fc.constantFrom('/', '/registry/', '/a/b.c/~d/'),
   route: fc.constantFrom('/metrics', '/m-1/x.y'),
@@ -54,9 +58,23 @@ export function arbitraryFor(schema: TSchema, withSecrets = true): fc.Arbitrary<
 function sectionOf(properties: Record<string, TSchema>, withSecrets: boolean): fc.Arbitrary<unknown> {
   const wanted = Object.entries(properties).filter(([, child]) => withSecrets || annotations(child).secret !== true)
   const entries = wanted.map(([key, child]) => [key, arbitraryFor(child, withSecrets)] as const)
-  // What has no default and is not optional must be there: the certificate and key of tls.
-  const required = wanted
-    .filter(([key]) => ['version', 'certificate', 'key', 'repositories'].includes(key))
-    .map(([key]) => key)
+  // What has no default and is not optional must be there, as far as nothing fills it in.
+  const required = wanted.filter(([key, child]) => key === 'version' || isRequired(child)).map(([key]) => key)
   return fc.record(Object.fromEntries(entries), { requiredKeys: required })
+}
+
+function isRequired(schema: TSchema): boolean {
+  const { default: fallback, defaultNote } = annotations(schema)
+  return !KindGuard.IsOptional(schema) && fallback === undefined && defaultNote === undefined
+}
+
+/** One way to sign in at most, all it needs, and no open door beside it. */
+export function agreeing(value: unknown): unknown {
+  if (!isRecord(value) || !isRecord(value.auth)) return value
+  const { htpasswd, token } = value.auth
+  const complete = isRecord(token) && { realm: 'https://a.example/token', jwks: '/keys', ...token }
+  const auth = htpasswd !== undefined ? { htpasswd } : complete ? { token: complete } : {}
+  const { access, ...rest } = value
+  const kept = access === undefined || (access === 'open' && Object.keys(auth).length > 0) ? {} : { access }
+  return { ...rest, auth, ...kept }
 }

@@ -51,8 +51,6 @@ describe("distribution's settings that Pinnace lacks", () => {
       ]
     ],
     ['validation: {enabled: true}', [`config.yml:2: validation.enabled ${ignored}`]],
-    ['auth:', [`config.yml:2: auth ${ignored}`]],
-    ['auth: {}', [`config.yml:2: auth ${ignored}`]],
     [
       'http: {tls: {certificate: /c, key: /k, letsencrypt: {cachefile: /f}, clientcas: [], clientauth: x}}',
       [
@@ -66,9 +64,10 @@ describe("distribution's settings that Pinnace lacks", () => {
   })
 
   it.each([
-    ['auth: htpasswd', 'access control is not in this version'],
-    ['auth: {htpasswd: {realm: basic-realm, path: /etc/htpasswd}}', 'access control is not in this version'],
-    ['auth: {silly: {realm: r}}', 'access control is not in this version'],
+    ['auth: silly', 'without it the registry would be open'],
+    ['auth: {silly: {realm: r, service: s}}', 'Write auth.htpasswd or auth.token instead'],
+    ['auth: {none: {}}', 'Write auth.htpasswd or auth.token instead'],
+    ['auth: {ldap: {url: "ldap://x"}}', 'auth.ldap is a setting of distribution'],
     ['http: {tls: {certificate: /c, key: /k, clientcas: [/ca.pem]}}', 'client certificates are not asked for'],
     ['http: {tls: {letsencrypt: {cachefile: /f, email: a@example.com}}}', 'plain HTTP']
   ])('%s: no start, because ignoring it would open the registry', async (text, reason) => {
@@ -76,9 +75,10 @@ describe("distribution's settings that Pinnace lacks", () => {
   })
 
   it.each([
-    { REGISTRY_AUTH: 'htpasswd' },
-    { REGISTRY_AUTH_HTPASSWD_REALM: 'Registry', REGISTRY_AUTH_HTPASSWD_PATH: '/auth/htpasswd' },
-    { REGISTRY_AUTH: '{token: {realm: r}}' },
+    { REGISTRY_AUTH: 'silly' },
+    { REGISTRY_AUTH_SILLY_REALM: 'Registry' },
+    { REGISTRY_AUTH_LDAP_URL: 'x' },
+    { REGISTRY_AUTH: '{none: {}}' },
     { REGISTRY_HTTP_TLS_CLIENTCAS_0: '/ca.pem' },
     { REGISTRY_HTTP_TLS_LETSENCRYPT_CACHEFILE: '/f' }
   ])('%j: no start either', async environment => {
@@ -89,8 +89,17 @@ describe("distribution's settings that Pinnace lacks", () => {
   })
 
   it('a variable may take the guard away that the file set', async () => {
-    const loaded = await loadText('version: 0.1\nauth: {htpasswd: {path: /p}}\n', { REGISTRY_AUTH: '' })
-    expect(shortWarnings(loaded)).toEqual([`REGISTRY_AUTH: auth ${ignored}`])
+    const loaded = await loadText('version: 0.1\nauth: {silly: {realm: r}}\n', { REGISTRY_AUTH: '' })
+    expect(loaded.config.auth).toEqual({})
+  })
+
+  it('what a container platform sets for a service named registry-auth is none of them', async () => {
+    const environment = { ...home, REGISTRY_AUTH_SERVICE_HOST: '10.0.0.1', REGISTRY_AUTH_PORT_5001_TCP: 'tcp://x' }
+    const loaded = await loadConfig({ environment })
+    expect(loaded.warnings).toEqual([
+      'ignoring unrecognized environment variable REGISTRY_AUTH_PORT_5001_TCP',
+      'ignoring unrecognized environment variable REGISTRY_AUTH_SERVICE_HOST'
+    ])
   })
 
   it('variables are warned of once a setting, without their values', async () => {

@@ -138,7 +138,7 @@ const table: [text: string, problem: string][] = [
   ],
   ['http: {host: "x}', 'config.yml:3: not readable as YAML: a quote, bracket, comma or colon is missing'],
   ['http: {}\nlog: {}\nhttp: {}', 'config.yml:4: http is given twice'],
-  ['http: *nothing', 'config.yml:2: this alias names no anchor'],
+  ['http: *nothing', 'config.yml:2: this alias names no anchor; a text that begins with * needs quotes, such as "**"'],
   ['---\nhttp: {}', 'config.yml:2: not readable as YAML: there is a second document; a configuration is one'],
   ['? [a]\n: b', 'config.yml:2: a key must be a word'],
   ['http: {<<: 5}', 'config.yml:2: << merges maps only']
@@ -181,7 +181,7 @@ ipfs:
 http:
   adr: x
   draintimeout: soon
-auth: {htpasswd: {realm: r, path: p}}
+auth: {silly: {realm: r, path: p}}
 log: {level: loud, colour: red}
 `
     const file = await temporaryFile(text)
@@ -194,7 +194,7 @@ log: {level: loud, colour: red}
       ['ipfs.limits.sockets', 3],
       ['http.adr', 5],
       ['http.draintimeout', 6],
-      ['auth', 7],
+      ['auth.silly', 7],
       ['log.colour', 8],
       ['log.level', 8],
       ['http.net', undefined]
