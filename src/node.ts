@@ -6,6 +6,7 @@
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { openAccess } from './access/authorize.ts'
+import { type OwnTokens, openOwnTokens } from './access/own-tokens.ts'
 import type { Config } from './config.ts'
 import { openDataFolder } from './data-folder.ts'
 import type { BlockSource } from './ipfs/block-source.ts'
@@ -44,6 +45,8 @@ export interface OpenNode {
   readonly folder: string
   readonly registry: Registry
   readonly metadata: MetadataStore
+  /** This node's own tokens. */
+  readonly tokens: OwnTokens
   readonly files: BlobFiles
   readonly blocks: BlockSource
   /** From now on told of every blob and image that can be had by its CID. One listener. */
@@ -75,6 +78,7 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const storage = closers.add(await openStorage(folder.path, { ...storageInit(config), log }), it => it.close())
     const metadata = closers.add(await openMetadata(join(folder.path, 'metadata')), it => it.close())
     signal?.throwIfAborted()
+    const tokens = await openOwnTokens({ store: metadata.tokens, clock: Date })
     const dags = new UnixfsDagBuilder()
     let listener = (_root: CID): void => {}
     const stored = (root: CID) => listener(root)
@@ -88,6 +92,7 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
       folder: folder.path,
       registry,
       metadata,
+      tokens,
       files: storage.blobs,
       blocks,
       onStored: told => {

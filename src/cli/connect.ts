@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { asksWho } from '../config/exposure.ts'
 import type { Config } from '../config.ts'
 import { DataFolderLocked, findHolder } from '../data-folder.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -9,6 +10,7 @@ import { HttpTransport } from './http-transport.ts'
 import { localOperations } from './local-operations.ts'
 import { createLog } from './log.ts'
 import type { Operations } from './operations.ts'
+import { registryHost } from './registry-host.ts'
 import { remoteHost } from './remote-host.ts'
 import { remoteOperations } from './remote-operations.ts'
 import { readSettings } from './settings.ts'
@@ -27,7 +29,8 @@ const pause = 100
  */
 export async function connect(shell: Shell): Promise<Operations> {
   const host = await remoteHost(shell, process.env)
-  if (host !== undefined) return remoteOperations(new HttpTransport(host), { signal: shell.signal })
+  if (host !== undefined)
+    return remoteOperations(new HttpTransport(host), { signal: shell.signal, registryHost: host.url.host })
   const { config } = await readSettings(shell)
   const folder = resolve(config.storage.filesystem.rootdirectory)
   if ((await stat(folder).catch(() => undefined)) === undefined) {
@@ -36,7 +39,7 @@ export async function connect(shell: Shell): Promise<Operations> {
   }
   const giveUp = Date.now() + patience
   for (;;) {
-    const operations = (await ask(folder)) ?? (await open(config, shell))
+    const operations = (await ask(folder, config)) ?? (await open(config, shell))
     if (operations instanceof DataFolderLocked) {
       // A node that starts has the folder before it has its socket; any other command keeps it to itself.
       if (operations.holder.command !== 'serve' || Date.now() > giveUp) throw operations
@@ -46,16 +49,18 @@ export async function connect(shell: Shell): Promise<Operations> {
 }
 
 /** The running node; `undefined` when there is none to ask (yet). */
-async function ask(folder: string): Promise<Operations | undefined> {
+async function ask(folder: string, config: Config): Promise<Operations | undefined> {
   const socket = (await findHolder(folder))?.controlSocket
-  return socket === undefined ? undefined : remoteOperations(new SocketTransport(socket))
+  if (socket === undefined) return undefined
+  return remoteOperations(new SocketTransport(socket), { registryHost: await registryHost(config) })
 }
 
 async function open(config: Config, shell: Shell): Promise<Operations | DataFolderLocked> {
   const { openNode } = await import('../node.ts')
   const log = createLog({ ...config.log, formatter: 'text', level: 'warn' }, shell.terminal.err)
   try {
-    return localOperations(await openNode(config, { log, command: shell.command }))
+    const node = await openNode(config, { log, command: shell.command })
+    return localOperations(node, { registryHost: await registryHost(config), authenticating: asksWho(config) })
   } catch (error) {
     if (error instanceof DataFolderLocked) return error
     throw error

@@ -59,6 +59,7 @@ function exitCodeOf(error: RegistryError): ExitCode {
     case 'NAME_UNKNOWN':
     case 'MANIFEST_UNKNOWN':
     case 'BLOB_UNKNOWN':
+    case 'NOT_FOUND':
       return exitCodes.notFound
     case 'NAME_INVALID':
     case 'TAG_INVALID':

@@ -1,3 +1,5 @@
+import type { OwnTokens } from '../access/own-tokens.ts'
+import { listed } from '../http/control/token-protocol.ts'
 import type { Identity } from '../node.ts'
 import type { Page, PageRequest, Registry } from '../registry/registry.ts'
 import type { Operations } from './operations.ts'
@@ -9,13 +11,22 @@ const pageSize = 1_000
 export interface LocalNode {
   registry: Registry
   identity(): Promise<Identity>
+  tokens: Pick<OwnTokens, 'create' | 'list' | 'sessions' | 'remove'>
   close(): Promise<void>
 }
 
+export interface LocalInit {
+  /** See {@link Operations.registryHost}. */
+  registryHost?: string | undefined
+  /** Whether the node, when it runs, asks callers who they are. */
+  authenticating: boolean
+}
+
 /** The commands on a data folder that this process has opened itself. */
-export function localOperations(node: LocalNode): Operations {
-  const { registry } = node
+export function localOperations(node: LocalNode, { registryHost, authenticating }: LocalInit): Operations {
+  const { registry, tokens } = node
   return {
+    ...(registryHost === undefined ? {} : { registryHost }),
     id: () => node.identity(),
     repositories: options => pages(page => registry.listRepositories(page, () => true), options),
     tags: (repository, options) => pages(page => registry.listTags(repository, page), options),
@@ -26,6 +37,15 @@ export function localOperations(node: LocalNode): Operations {
         : registry.deleteManifest(repository, reference.digest, options),
     collectGarbage: options => registry.collectGarbage(options),
     scrub: options => registry.scrub(options),
+    createToken: async wanted => {
+      const { token, record } = await tokens.create(wanted)
+      return { token, record: listed(record), authenticating }
+    },
+    tokens: async function* ({ all = false } = {}) {
+      for (const record of tokens.list()) yield listed(record)
+      if (all) for (const record of tokens.sessions()) yield listed(record)
+    },
+    removeToken: async nameOrId => listed(await tokens.remove(nameOrId)),
     [Symbol.asyncDispose]: () => node.close()
   }
 }

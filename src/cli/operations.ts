@@ -1,3 +1,5 @@
+import type { NewToken } from '../access/own-tokens.ts'
+import type { CreateTokenResponse, ListedToken } from '../http/control/token-protocol.ts'
 import type { Identity } from '../node.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ManifestReference } from '../oci/reference.ts'
@@ -5,11 +7,12 @@ import type { AbortOptions } from '../registry/ports.ts'
 import type { GcOptions, GcReport, Inspection, ScrubOptions, ScrubReport } from '../registry/registry.ts'
 
 /**
- * What the commands ask of a node, whether it runs (asked over its control socket) or not (its data folder opened here).
- * Lists are lazy and in byte order. Disposing lets the node
- * or the folder go.
+ * What the commands ask of a node, whether it runs (asked over its control socket or, from afar, its admin API) or not (its
+ * data folder opened here). Lists are lazy and in byte order. Disposing lets the node or the folder go.
  */
 export interface Operations extends AsyncDisposable {
+  /** What clients write before the name of a repository, as far as that is known. */
+  readonly registryHost?: string
   /** `multiaddrs` is empty when nothing is serving. */
   id(options?: AbortOptions): Promise<Identity>
   repositories(options?: AbortOptions): AsyncIterable<string>
@@ -21,6 +24,12 @@ export interface Operations extends AsyncDisposable {
   remove(repository: string, reference: ManifestReference, options?: AbortOptions): Promise<void>
   collectGarbage(options?: GcOptions): Promise<GcReport>
   scrub(options?: ScrubOptions): Promise<ScrubReport>
+  /** @throws {RegistryError} REQUEST_INVALID, NAME_INVALID for a pattern */
+  createToken(wanted: NewToken, options?: AbortOptions): Promise<CreateTokenResponse>
+  /** @param options - `all`: also those that clients keep instead of a password */
+  tokens(options?: AbortOptions & { all?: boolean }): AsyncIterable<ListedToken>
+  /** @throws {RegistryError} NOT_FOUND */
+  removeToken(nameOrId: string, options?: AbortOptions): Promise<ListedToken>
 }
 
 export function showReference(repository: string, reference: { tag: string } | { digest: Digest }): string {

@@ -9,6 +9,8 @@ import { registerLs } from './commands/ls.ts'
 import { registerRm } from './commands/rm.ts'
 import { registerScrub } from './commands/scrub.ts'
 import { registerServe } from './commands/serve.ts'
+import { registerToken } from './commands/token.ts'
+import { registerUser } from './commands/user.ts'
 import { registerVersion } from './commands/version.ts'
 import { describeExitCodes, type ExitCode } from './exit-codes.ts'
 import type { Shell } from './shell.ts'
@@ -25,6 +27,8 @@ const commands: readonly Register[] = [
   registerRm,
   registerGc,
   registerScrub,
+  registerToken,
+  registerUser,
   registerConfig,
   registerHealth,
   registerVersion

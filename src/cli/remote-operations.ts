@@ -1,4 +1,13 @@
+import type { NewToken } from '../access/own-tokens.ts'
 import { RegistryError } from '../errors.ts'
+import type {
+  CreateTokenRequest,
+  CreateTokenResponse,
+  ListedToken,
+  RemoveTokenRequest,
+  TokenLine,
+  TokenResponse
+} from '../http/control/token-protocol.ts'
 import type {
   GcLine,
   GcRequest,
@@ -26,7 +35,7 @@ import { printable } from './terminal.ts'
  *
  * @throws {CommandFailure} when it lets nobody in with this, is none, or speaks another version of the protocol
  */
-export async function remoteOperations(transport: ControlTransport, options?: AbortOptions): Promise<Operations> {
+export async function remoteOperations(transport: ControlTransport, options: RemoteOptions = {}): Promise<Operations> {
   const client = new ControlClient(transport)
   try {
     await greet(client, options)
@@ -34,7 +43,12 @@ export async function remoteOperations(transport: ControlTransport, options?: Ab
     client.close()
     throw error
   }
-  return new RemoteOperations(client)
+  return new RemoteOperations(client, options.registryHost)
+}
+
+export interface RemoteOptions extends AbortOptions {
+  /** See {@link Operations.registryHost}. */
+  registryHost?: string | undefined
 }
 
 async function greet(client: ControlClient, options?: AbortOptions): Promise<void> {
@@ -71,10 +85,12 @@ const refusals: Readonly<Record<number, string>> = {
 }
 
 class RemoteOperations implements Operations {
+  readonly registryHost?: string
   readonly #client: ControlClient
 
-  constructor(client: ControlClient) {
+  constructor(client: ControlClient, registryHost?: string) {
     this.#client = client
+    if (registryHost !== undefined) this.registryHost = registryHost
   }
 
   id(options?: AbortOptions): Promise<IdResponse> {
@@ -121,6 +137,22 @@ class RemoteOperations implements Operations {
       else if ('progress' in line) onProgress?.(line.progress)
     }
     throw cut()
+  }
+
+  createToken(wanted: NewToken, options?: AbortOptions): Promise<CreateTokenResponse> {
+    const grants = wanted.grants.map(({ repositories, actions }) => ({ repositories, actions: [...actions] }))
+    const body: CreateTokenRequest = { ...wanted, grants }
+    return this.#client.json('POST', '/tokens', body, options)
+  }
+
+  async *tokens({ all = false, ...options }: AbortOptions & { all?: boolean } = {}): AsyncGenerator<ListedToken> {
+    const path = all ? '/tokens?all=true' : '/tokens'
+    for await (const { record } of this.#client.lines<TokenLine>('GET', path, undefined, options)) yield record
+  }
+
+  async removeToken(nameOrId: string, options?: AbortOptions): Promise<ListedToken> {
+    const body: RemoveTokenRequest = { token: nameOrId }
+    return (await this.#client.json<TokenResponse>('POST', '/tokens/remove', body, options)).record
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

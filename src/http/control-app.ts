@@ -3,6 +3,7 @@ import { parseDigest } from '../oci/digest.ts'
 import { type ManifestReference, parseRepository, parseTag } from '../oci/reference.ts'
 import type { AbortOptions, Log } from '../registry/ports.ts'
 import type { Page, PageRequest, Registry } from '../registry/registry.ts'
+import { addTokenRoutes, type TokenRoutesComponents } from './control/tokens.ts'
 import {
   controlProtocol,
   GcRequest,
@@ -26,13 +27,15 @@ export interface ControlComponents {
   registry: Registry
   node: ControlledNode
   log: Log
+  /** Without them there are no routes about tokens. */
+  access?: TokenRoutesComponents
 }
 
 /** Names read at once. */
 const pageSize = 1000
 
 /** The door for the command line beside a running node: see {@link ./control-protocol.ts}. Whoever reaches it owns the node. */
-export function createControlApp({ registry, node, log }: ControlComponents): FastifyInstance {
+export function createControlApp({ registry, node, log, access }: ControlComponents): FastifyInstance {
   // A body that does not fit its schema is refused, never bent until it does.
   const ajv = { customOptions: { removeAdditional: false, coerceTypes: false } }
   const app = fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true, ajv })
@@ -67,6 +70,7 @@ export function createControlApp({ registry, node, log }: ControlComponents): Fa
       await lines.write({ result: await registry.scrub({ ...request.body, signal, onProgress, onDamage }) })
     })
   )
+  if (access !== undefined) addTokenRoutes(app, access)
   return app
 }
 

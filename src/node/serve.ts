@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os'
 import { openAccess } from '../access/authorize.ts'
+import { asksWho } from '../config/exposure.ts'
 import { type Config, type ListenAddress, listenAddresses, readAddress } from '../config.ts'
 import { type App, createApp } from '../http/app.ts'
 import { createControlApp } from '../http/control-app.ts'
@@ -56,7 +57,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     signal?.throwIfAborted()
     const peer = startPeer(node, config, log)
     closers.add(peer, it => it.close())
-    await listenForCommands(node, () => peer.identity(), init, closers)
+    await listenForCommands(node, config, () => peer.identity(), init, closers)
     closers.add(scheduleMaintenance(node.registry, config, log), it => it.close())
     return {
       addresses: listening.urls,
@@ -109,13 +110,14 @@ async function listenDebug(
 
 async function listenForCommands(
   node: OpenNode,
+  config: Config,
   identity: () => Promise<Identity>,
   init: ServeInit,
   closers: Closers
 ): Promise<void> {
   const { log, version } = init
-  const app = closers.add(createControlApp({ registry: node.registry, node: { version, identity }, log }), it =>
-    it.close()
-  )
+  const access = { tokens: node.tokens, authenticating: asksWho(config) }
+  const components = { registry: node.registry, node: { version, identity }, access, log }
+  const app = closers.add(createControlApp(components), it => it.close())
   await listenControl(app, await node.publishControlSocket())
 }

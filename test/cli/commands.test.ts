@@ -190,8 +190,32 @@ describe('without a node', () => {
 })
 
 describe('help', () => {
-  const commands = ['serve', 'inspect', 'id', 'key', 'ls', 'rm', 'gc', 'scrub', 'config', 'version', 'health']
-  const below = ['key export', 'key import', 'key rotate', 'config check', 'config print']
+  const commands = [
+    'serve',
+    'inspect',
+    'id',
+    'key',
+    'ls',
+    'rm',
+    'gc',
+    'scrub',
+    'token',
+    'user',
+    'config',
+    'version',
+    'health'
+  ]
+  const below = [
+    'token create',
+    'token ls',
+    'token rm',
+    'user hash',
+    'key export',
+    'key import',
+    'key rotate',
+    'config check',
+    'config print'
+  ]
 
   it('lists every command, examples and exit codes', async () => {
     const { code, stdout } = await run(['--help'])
