@@ -5,7 +5,6 @@
  */
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import { openAccess } from './access/authorize.ts'
 import { type OwnTokens, openOwnTokens } from './access/own-tokens.ts'
 import type { Config } from './config.ts'
 import { openDataFolder } from './data-folder.ts'
@@ -13,6 +12,7 @@ import type { BlockSource } from './ipfs/block-source.ts'
 import { UnixfsDagBuilder } from './ipfs/dag-builder.ts'
 import { readPeerId } from './ipfs/peer-id.ts'
 import { openMetadata } from './metadata/open.ts'
+import { configuredAccess, type NodeAccess } from './node/access.ts'
 import { openBlockSource } from './node/block-source.ts'
 import { Closers } from './node/closers.ts'
 import { registryInit, storageInit } from './node/settings.ts'
@@ -47,6 +47,8 @@ export interface OpenNode {
   readonly metadata: MetadataStore
   /** This node's own tokens. */
   readonly tokens: OwnTokens
+  /** What every door asks. */
+  readonly access: NodeAccess
   readonly files: BlobFiles
   readonly blocks: BlockSource
   /** From now on told of every blob and image that can be had by its CID. One listener. */
@@ -85,14 +87,16 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const { staging, blobs: files, room } = storage
     const components = { stored, metadata, staging, files, room, dags, clock: Date, log }
     const { registry, suspect } = closers.add(await openRegistry(components, registryInit(config)), it => it.close())
+    const access = configuredAccess(config)
     const blobPath = (digest: Digest): string => blobPlace(storagePaths(folder.path), digest).file
-    const blockComponents = { metadata, files: storage.blobs, authorize: openAccess, blobPath }
+    const blockComponents = { metadata, files: storage.blobs, authorize: access.authorize, blobPath }
     const blocks = closers.add(openBlockSource(blockComponents), it => it.close())
     return {
       folder: folder.path,
       registry,
       metadata,
       tokens,
+      access,
       files: storage.blobs,
       blocks,
       onStored: told => {

@@ -1,5 +1,4 @@
 import { networkInterfaces } from 'node:os'
-import { openAccess } from '../access/authorize.ts'
 import { asksWho } from '../config/exposure.ts'
 import { type Config, type ListenAddress, listenAddresses, readAddress } from '../config.ts'
 import { type App, createApp } from '../http/app.ts'
@@ -50,7 +49,13 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
       : undefined
     const metrics = await listenDebug(config, log, health, closers)
     const app = createApp(
-      { registry: node.registry, authorize: openAccess, log, ...(metrics && { metrics }), ...(health && { health }) },
+      {
+        registry: node.registry,
+        authorize: node.access.authorize,
+        log,
+        ...(metrics && { metrics }),
+        ...(health && { health })
+      },
       appInit(config)
     )
     const listening = closers.add(await listenOci(app, config), it => it.drain(0))

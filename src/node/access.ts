@@ -1,0 +1,49 @@
+import { type Action, type Authorize, createAuthorize, openAccess } from '../access/authorize.ts'
+import { createImmutableTags, type ImmutableTag } from '../access/immutable.ts'
+import { everything, parsePattern } from '../access/pattern.ts'
+import { parseRuleSubject } from '../access/rule-subject.ts'
+import type { AccessRule, RuleSubject } from '../access/rules.ts'
+import { accessRules, asksWho, type Config, exposedAddress } from '../config.ts'
+
+/** What every door of a node asks. */
+export interface NodeAccess {
+  readonly authorize: Authorize
+  readonly immutable: ImmutableTag
+  /** What somebody is told who is refused where nobody is asked for a password. */
+  readonly openHint?: string
+}
+
+/** Who may do what, by `auth`, `access` and where the node listens. */
+export function configuredAccess(config: Config): NodeAccess {
+  const immutable = createImmutableTags(
+    config.immutable.flatMap(({ repositories, tags }) =>
+      repositories.map(parsePattern).flatMap(pattern => tags.map(tag => ({ repositories: pattern, tags: tag })))
+    )
+  )
+  if (asksWho(config)) return { authorize: createAuthorize({ rules: configuredRules(config) }), immutable }
+  if (config.access === 'open' || exposedAddress(config) === undefined) return { authorize: openAccess, immutable }
+  return { authorize: createAuthorize({ rules: exposedRules }), immutable, openHint: exposedHint }
+}
+
+function ruleFor(subject: RuleSubject, ...actions: Action[]): AccessRule {
+  return { subject, pattern: everything, actions: new Set(actions) }
+}
+
+/** `auth` without `access`. */
+const defaultRules: readonly AccessRule[] = [ruleFor({ kind: 'user' }, 'pull', 'push')]
+
+/** Nobody is asked who they are, and it may be anybody. */
+const exposedRules: readonly AccessRule[] = [ruleFor({ kind: 'anonymous' }, 'pull', 'push')]
+const exposedHint =
+  'this registry asks nobody for a password and other machines reach it, so that delete, fetch and admin are off: its operator can set auth.htpasswd, or access: open to allow them to everybody'
+
+function configuredRules(config: Config): readonly AccessRule[] {
+  if (config.access === undefined) return defaultRules
+  return accessRules(config).flatMap(({ subject, repositories, actions }) =>
+    subject
+      .map(parseRuleSubject)
+      .flatMap(whom =>
+        repositories.map(text => ({ subject: whom, pattern: parsePattern(text), actions: new Set(actions) }))
+      )
+  )
+}
