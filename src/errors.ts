@@ -41,6 +41,7 @@ export const errorTable = {
   SIZE_INVALID: { code: 'SIZE_INVALID', status: 400, message: 'provided length did not match content length' },
   RANGE_UNSATISFIABLE: { code: 'SIZE_INVALID', status: 416, message: 'requested range not satisfiable' },
   REQUEST_INVALID: { code: 'UNSUPPORTED', status: 400, message: 'request invalid' },
+  REQUEST_TOO_LARGE: { code: 'UNSUPPORTED', status: 413, message: 'request body larger than this endpoint takes' },
   PAGINATION_INVALID: { code: 'UNSUPPORTED', status: 400, message: 'invalid pagination parameter' },
   NOT_FOUND: { code: 'UNSUPPORTED', status: 404, message: 'no such endpoint' },
   METHOD_NOT_ALLOWED: { code: 'UNSUPPORTED', status: 405, message: 'the operation is unsupported' },

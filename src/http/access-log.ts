@@ -2,7 +2,19 @@ import type { Log } from '../registry/ports.ts'
 import type { Exchange } from './exchange.ts'
 
 /** Query parameters of the API, none of which is ever a secret. Values of all others are not logged. */
-const harmless = new Set(['n', 'last', 'digest', 'digest-algorithm', 'mount', 'from', 'tag', 'artifactType', 'ns'])
+const harmless = new Set([
+  'n',
+  'last',
+  'digest',
+  'digest-algorithm',
+  'mount',
+  'from',
+  'tag',
+  'artifactType',
+  'ns',
+  'scope',
+  'service'
+])
 
 /** Path and query as they may be logged: no user info of an absolute-form target, no value that might be a credential. */
 export function loggableUrl(exchange: Exchange): string {

@@ -1,15 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import fastify, { type FastifyInstance } from 'fastify'
+import type { Authentication } from '../access/authentication.ts'
 import type { Authorize } from '../access/authorize.ts'
+import { createImmutableTags, type ImmutableTag } from '../access/immutable.ts'
+import type { AuditLog } from '../access/ports.ts'
 import { RegistryError } from '../errors.ts'
 import { maxManifestSize } from '../oci/manifest.ts'
 import type { Log } from '../registry/ports.ts'
 import type { Registry } from '../registry/registry.ts'
 import { logAccess } from './access-log.ts'
+import { createAuditor } from './audit.ts'
 import { ByteBodies } from './byte-bodies.ts'
 import { type Connection, Connections } from './connections.ts'
 import type { Door } from './door.ts'
 import { Exchange, type NodeState } from './exchange.ts'
+import { Guard, type GuardInit, sourceOf } from './guard.ts'
 import type { Health } from './health.ts'
 import { createLocations, type LocationInit } from './location.ts'
 import { ManifestHeaders } from './manifest-headers.ts'
@@ -18,23 +23,32 @@ import { answerOci, isOciTarget } from './oci-door.ts'
 import { addOpsRoutes, answerFrameworkErrors } from './ops-routes.ts'
 import { replyError } from './reply-error.ts'
 import { createRequestIds } from './request-id.ts'
+import { answerToken, isTokenPath } from './token-door.ts'
 
 export interface AppComponents {
   registry: Registry
   authorize: Authorize
+  /** Absent: nobody is asked who they are. */
+  authentication?: Authentication
+  /** Default: every tag may be moved. */
+  immutable?: ImmutableTag
   log: Log
+  /** Told of what was changed and of what was refused. */
+  audit?: AuditLog
   metrics?: HttpMetrics
   /** State behind `/readyz`; without one the node is ready. */
   health?: Health
 }
 
-export interface AppInit extends LocationInit {
+export interface AppInit extends LocationInit, GuardInit {
   /** `http.headers`: on every response. */
   headers?: Readonly<Record<string, readonly string[]>>
   /** `storage.delete.enabled`. Default true. */
   deleteEnabled?: boolean
   /** `storage.maintenance.readonly.enabled`. Default false. */
   readOnly?: boolean
+  /** `log.audit.pulls`. Default false. */
+  auditPulls?: boolean
   /** One line at level info a request. Default false. */
   accessLog?: boolean
   limits?: {
@@ -82,6 +96,7 @@ export interface App {
 export function createApp(components: AppComponents, init: AppInit = {}): App {
   const locations = createLocations(init)
   const door = createDoor(components, init, locations)
+  const tokenServer = components.authentication?.tokenServer
   const connections = new Connections({
     limit: init.limits?.sockets ?? 4096,
     halfClosedMs: init.timeouts?.halfClosedMs ?? 10_000
@@ -91,6 +106,8 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
   const app = fastify({ logger: false, frameworkErrors: answerFrameworkErrors(components.log) })
   addOpsRoutes(app, components)
   const state: NodeState = { stopping: false }
+  const { audit, authorize } = components
+  const auditor = audit && createAuditor({ audit, authorize }, { pulls: init.auditPulls ?? false })
 
   const begin = (
     connection: Connection,
@@ -101,13 +118,14 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
     const id = requestId(request.headers['x-request-id'])
     const exchange = new Exchange(request, response, { id, headers, expectsContinue, state })
     // Read now: a socket that was cut no longer knows it.
-    const remote = init.accessLog === true ? request.socket.remoteAddress : undefined
+    const remote = init.accessLog === true || audit !== undefined ? sourceOf(request) : undefined
     connection.current = exchange
     components.metrics?.started()
     response.once('close', () => {
       exchange.close()
       components.metrics?.finished(sampleOf(exchange))
       if (init.accessLog === true) logAccess(components.log, exchange, remote)
+      auditor?.(exchange, remote)
       connection.next()
     })
     const refusal = refusalOf(connection, request)
@@ -115,6 +133,8 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
       exchange.closeConnection()
       replyError(exchange, refusal, components.log)
     } else if (isOciTarget(exchange.path, locations.prefix)) void answerOci(door, exchange)
+    else if (tokenServer !== undefined && isTokenPath(exchange.path, locations.prefix))
+      void answerToken(door, tokenServer, exchange)
     else {
       // Fastify reads bodies without a time limit.
       if (exchange.hasBody) request.setTimeout(door.init.bodyStallMs, () => request.destroy())
@@ -160,11 +180,12 @@ function countOf(rawHeaders: readonly string[], name: string): number {
 }
 
 function createDoor(components: AppComponents, init: AppInit, locations: Door['locations']): Door {
-  const { registry, authorize, log } = components
+  const { registry, log } = components
   const bodyStallMs = init.timeouts?.bodyStallMs ?? 60_000
   return {
     registry,
-    authorize,
+    guard: new Guard({ ...components, locations }, init),
+    immutable: components.immutable ?? createImmutableTags([]),
     log,
     locations,
     init: {

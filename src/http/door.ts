@@ -1,9 +1,8 @@
-import type { Action, Authorize } from '../access/authorize.ts'
-import type { Subject } from '../access/subject.ts'
-import { RegistryError } from '../errors.ts'
+import type { ImmutableTag } from '../access/immutable.ts'
 import type { Log } from '../registry/ports.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { ByteBodies } from './byte-bodies.ts'
+import type { Guard } from './guard.ts'
 import type { Locations } from './location.ts'
 import type { ManifestHeaders } from './manifest-headers.ts'
 
@@ -24,20 +23,12 @@ export interface DoorInit {
 /** What every endpoint of the OCI door shares. */
 export interface Door {
   registry: Registry
-  authorize: Authorize
+  /** Asked before anything is looked at. */
+  guard: Guard
+  immutable: ImmutableTag
   log: Log
   init: DoorInit
   locations: Locations
   bodies: ByteBodies
   manifestHeaders: ManifestHeaders
-}
-
-/**
- * Asks the one access rule.
- *
- * @throws {RegistryError} DENIED
- */
-export function demand(door: Door, subject: Subject, action: Action, repository: string): void {
-  if (door.authorize(subject, action, repository)) return
-  throw new RegistryError('DENIED', { detail: { action, repository } })
 }

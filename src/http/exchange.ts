@@ -1,6 +1,10 @@
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http'
+import type { Caller } from '../access/caller.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { AbortOptions } from '../registry/ports.ts'
+import type { Audited } from './audit.ts'
 import { drainRequest } from './drain-request.ts'
+import type { Target } from './parse-target.ts'
 
 /** Header names and values, alternating; names may repeat. The form Node writes fastest. */
 export type HeaderList = string[]
@@ -35,6 +39,14 @@ export class Exchange {
   readonly response: ServerResponse
   readonly id: string
   readonly startedAt = performance.now()
+  /** Who asks, once that is known. */
+  caller: Caller | undefined
+  /** What it asks of the OCI API, once that is parsed. */
+  target: Target | undefined
+  /** The digest that a manifest was stored under, for the audit log. */
+  produced: Digest | undefined
+  /** For the audit log, where the target does not tell. */
+  audited: Audited | undefined
   /** Label of the route in metrics, never anything a client chose. */
   route = 'other'
   /** Bytes of the response's body. */

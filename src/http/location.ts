@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { type Client, type ClientOf, createClientOf } from './source.ts'
 
 export interface LocationInit {
   /** `http.prefix`: what stands before `/v2`, e.g. `/registry/`. Default `/`. */
@@ -15,17 +16,24 @@ export interface Locations {
   readonly prefix: string
   /** @param path what follows `/v2`, starting with a slash. */
   of(request: IncomingMessage, path: string): string
+  /** An absolute URL always. @param path what follows the prefix, starting with a slash. */
+  absolute(request: IncomingMessage, path: string): string
 }
 
-/** @throws {TypeError} when `host` is no http or https URL */
-export function createLocations(init: LocationInit): Locations {
+/**
+ * @param clientOf - says under which name and scheme a client reached this node
+ * @throws {TypeError} when `host` is no http or https URL
+ */
+export function createLocations(init: LocationInit, clientOf: ClientOf = createClientOf()): Locations {
   const prefix = trimSlashes(init.prefix ?? '')
-  if (init.relativeUrls ?? init.host === undefined) return { prefix, of: (_, path) => `${prefix}/v2${path}` }
-  if (init.host !== undefined) {
-    const base = baseOf(init.host, prefix)
-    return { prefix, of: (_, path) => `${base}/v2${path}` }
-  }
-  return { prefix, of: (request, path) => `${originOf(request)}${prefix}/v2${path}` }
+  const base = init.host === undefined ? undefined : baseOf(init.host, prefix)
+  const absolute: Locations['absolute'] =
+    base === undefined
+      ? (request, path) => `${originOf(clientOf(request)) || ownOrigin(request)}${prefix}${path}`
+      : (_, path) => `${base}${path}`
+  if (init.relativeUrls ?? base === undefined) return { prefix, absolute, of: (_, path) => `${prefix}/v2${path}` }
+  if (base !== undefined) return { prefix, absolute, of: (_, path) => `${base}/v2${path}` }
+  return { prefix, absolute, of: (request, path) => `${originOf(clientOf(request))}${prefix}/v2${path}` }
 }
 
 function trimSlashes(prefix: string): string {
@@ -40,38 +48,14 @@ function baseOf(host: string, prefix: string): string {
   return url.origin + (path === '' ? prefix : path)
 }
 
-const authority = /^[A-Za-z0-9._~[\]:-]{1,255}$/
-
-/**
- * Scheme and host as the client sees them: `Forwarded` (RFC 7239) before `X-Forwarded-Proto` and `X-Forwarded-Host` before
- * the connection's own, the first (outermost) proxy's word of each. Empty, so relative, when none is a plausible host.
- */
-function originOf(request: IncomingMessage): string {
-  const own = 'encrypted' in request.socket ? 'https' : 'http'
-  const forwarded = first(request.headers.forwarded)
-  const proto =
-    (forwarded === undefined ? first(request.headers['x-forwarded-proto']) : parameter(forwarded, 'proto')) ?? own
-  const host =
-    (forwarded === undefined ? first(request.headers['x-forwarded-host']) : parameter(forwarded, 'host')) ??
-    request.headers.host
-  if (host === undefined || !authority.test(host)) return ''
-  return `${/^https?$/i.test(proto) ? proto.toLowerCase() : own}://${host}`
+/** Scheme and host as the client sees them; empty, so relative, when the host is none. */
+function originOf({ scheme, host }: Client): string {
+  return host === undefined ? '' : `${scheme}://${host}`
 }
 
-function first(header: string | string[] | undefined): string | undefined {
-  const value = Array.isArray(header) ? header[0] : header
-  const element = value?.split(',', 1)[0]?.trim()
-  return element === '' ? undefined : element
-}
-
-function parameter(element: string, name: string): string | undefined {
-  for (const pair of element.split(';')) {
-    const equals = pair.indexOf('=')
-    if (pair.slice(0, equals).trim().toLowerCase() === name)
-      return pair
-        .slice(equals + 1)
-        .trim()
-        .replace(/^"(.*)"$/, '$1')
-  }
-  return undefined
+/** For a client that says no plausible host: where its connection ends. */
+function ownOrigin({ socket }: IncomingMessage): string {
+  const { localAddress = 'localhost', localPort } = socket
+  const host = localAddress.includes(':') ? `[${localAddress}]` : localAddress
+  return `${'encrypted' in socket ? 'https' : 'http'}://${host}${localPort === undefined ? '' : `:${localPort}`}`
 }

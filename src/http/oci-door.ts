@@ -1,8 +1,6 @@
-import type { IncomingMessage } from 'node:http'
 import type { Action } from '../access/authorize.ts'
-import { anonymous, type Subject } from '../access/subject.ts'
 import { RegistryError } from '../errors.ts'
-import { type Door, demand } from './door.ts'
+import type { Door } from './door.ts'
 import { deleteBlob } from './endpoints/delete-blob.ts'
 import { deleteManifest } from './endpoints/delete-manifest.ts'
 import { getBlob } from './endpoints/get-blob.ts'
@@ -14,23 +12,24 @@ import { putManifest } from './endpoints/put-manifest.ts'
 import { startUpload } from './endpoints/start-upload.ts'
 import { appendUpload, cancelUpload, finishUpload, uploadStatus } from './endpoints/upload-session.ts'
 import type { Exchange } from './exchange.ts'
+import type { Visitor } from './guard.ts'
 import { type Endpoint, parseTarget, type Target } from './parse-target.ts'
 import { replyError } from './reply-error.ts'
 
-/** What each endpoint needs of the caller. */
+/** What each endpoint needs of the caller. To move a tag takes `push`, which the endpoint asks itself. */
 const actions: Partial<Record<Endpoint, Action>> = {
   'end-2': 'pull',
   'end-3': 'pull',
-  'end-4': 'push',
-  'end-5': 'push',
-  'end-6': 'push',
-  'end-7': 'push',
+  'end-4': 'create',
+  'end-5': 'create',
+  'end-6': 'create',
+  'end-7': 'create',
   'end-8': 'pull',
   'end-9': 'delete',
   'end-10': 'delete',
   'end-12': 'pull',
-  'end-13': 'push',
-  'end-14': 'push'
+  'end-13': 'create',
+  'end-14': 'create'
 }
 
 const deletions: ReadonlySet<Endpoint> = new Set<Endpoint>(['end-9', 'end-10'])
@@ -66,21 +65,20 @@ export async function answerOci(door: Door, exchange: Exchange): Promise<void> {
     const tail = exchange.path.slice(door.locations.prefix.length + '/v2'.length)
     const target = parseTarget(request.method ?? '', tail)
     exchange.route = target.endpoint
-    const subject = subjectOf(request)
-    admit(door, subject, target)
-    await run(door, exchange, target, subject)
+    exchange.target = target
+    const identified = door.guard.identify(request)
+    // No turn of the loop for a credential that is remembered: every request passes here.
+    const visitor = identified instanceof Promise ? await identified : identified
+    exchange.caller = visitor.caller
+    admit(door, visitor, target)
+    await run(door, exchange, target, visitor)
   } catch (error) {
     replyError(exchange, error, door.log)
   }
 }
 
-/** Nobody has a name yet. */
-function subjectOf(_request: IncomingMessage): Subject {
-  return anonymous
-}
-
-/** @throws {RegistryError} READ_ONLY, METHOD_NOT_ALLOWED where deletion is off (CVE-2026-41888: tags too), DENIED */
-function admit(door: Door, subject: Subject, target: Target): void {
+/** @throws {RegistryError} READ_ONLY, METHOD_NOT_ALLOWED where deletion is off (CVE-2026-41888: tags too), UNAUTHORIZED, DENIED */
+function admit(door: Door, visitor: Visitor, target: Target): void {
   const { endpoint } = target
   const left = writes[endpoint]
   if (door.init.readOnly && left !== undefined) throw new RegistryError('READ_ONLY', { headers: { Allow: left } })
@@ -92,25 +90,26 @@ function admit(door: Door, subject: Subject, target: Target): void {
     })
   }
   const action = actions[endpoint]
-  if (action !== undefined && 'repository' in target) demand(door, subject, action, target.repository)
+  if (action !== undefined && 'repository' in target) door.guard.demand(visitor, action, target.repository)
 }
 
-async function run(door: Door, exchange: Exchange, target: Target, subject: Subject): Promise<void> {
+async function run(door: Door, exchange: Exchange, target: Target, visitor: Visitor): Promise<void> {
   switch (target.endpoint) {
     case 'end-1':
+      door.guard.demandCredential(visitor)
       return exchange.send(200, ['Content-Type', 'application/json'], '{}')
     case 'end-2':
       return getBlob(door, exchange, target)
     case 'end-3':
       return getManifest(door, exchange, target)
     case 'end-4':
-      return startUpload(door, exchange, target, subject)
+      return startUpload(door, exchange, target, visitor)
     case 'end-5':
       return appendUpload(door, exchange, target)
     case 'end-6':
       return finishUpload(door, exchange, target)
     case 'end-7':
-      return putManifest(door, exchange, target)
+      return putManifest(door, exchange, target, visitor)
     case 'end-8':
       return listTags(door, exchange, target)
     case 'end-9':
@@ -124,7 +123,7 @@ async function run(door: Door, exchange: Exchange, target: Target, subject: Subj
     case 'end-14':
       return cancelUpload(door, exchange, target)
     case 'catalog':
-      return listRepositories(door, exchange, subject)
+      return listRepositories(door, exchange, visitor)
     case 'options':
       return exchange.send(200, ['Allow', `${target.allow}, OPTIONS`])
     case 'redirect':

@@ -199,6 +199,9 @@ export class MemoryRegistry implements Registry {
     if (request.ifMatch?.every(value => value !== current && !(value === '*' && current !== undefined))) {
       throw new RegistryError('MANIFEST_CHANGED')
     }
+    if (current !== undefined && request.ifNoneMatch?.some(value => value === current || value === '*')) {
+      throw new RegistryError('MANIFEST_CHANGED')
+    }
     const { bytes, mediaType, tags } = request
     const reading = { digest, mediaType, size: bytes.byteLength, bytes }
     this.manifests.set(`${repository}@${digest}`, reading)

@@ -253,9 +253,9 @@ describe('access', () => {
     expect(asked).toEqual([
       'anonymous pull private',
       'anonymous pull private',
-      'anonymous push private',
+      'anonymous create private',
       'anonymous delete private',
-      'anonymous push private',
+      'anonymous create private',
       'anonymous pull private',
       'anonymous pull private'
     ])

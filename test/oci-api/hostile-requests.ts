@@ -565,8 +565,8 @@ const slowness: HostileRequest[] = [
   ]),
   raw('a POST that stops', post(`?digest=${digest}`, ['Content-Length: 7'], 'not'), [408, 'BLOB_UPLOAD_INVALID']),
   raw('ten terabytes that never come', post(`?digest=${digest}`, ['Content-Length: 10995116277760'], 'x'), [
-    408,
-    'BLOB_UPLOAD_INVALID'
+    507,
+    'UNAVAILABLE'
   ]),
   raw('a manifest that stops', put('{"schemaVersion"', ['Content-Length: 100']), [408, 'MANIFEST_INVALID']),
   raw('a GET with a body that never comes', requestOf('GET', '/v2/', ['Content-Length: 100'], 'x'), [200]),

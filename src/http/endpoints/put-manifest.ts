@@ -1,10 +1,12 @@
 import { RegistryError } from '../../errors.ts'
 import { baseMediaType } from '../../oci/media-types.ts'
 import { type ManifestReference, parseTag } from '../../oci/reference.ts'
-import type { PutManifestRequest, PutManifestResult } from '../../registry/registry.ts'
+import type { PutManifestRequest, PutManifestResult, RefuseMove } from '../../registry/registry.ts'
 import type { Door } from '../door.ts'
 import { etagOf, parseIfMatch, parseIfNoneMatch } from '../etag.ts'
 import type { Exchange, HeaderList } from '../exchange.ts'
+import type { Visitor } from '../guard.ts'
+import { immutableRefusal } from '../immutable-refusal.ts'
 import { imagePath } from '../manifest-headers.ts'
 import { RequestBody } from '../read-body.ts'
 
@@ -14,7 +16,12 @@ interface ManifestTarget {
 }
 
 /** end-7a, end-7b. */
-export async function putManifest(door: Door, exchange: Exchange, target: ManifestTarget): Promise<void> {
+export async function putManifest(
+  door: Door,
+  exchange: Exchange,
+  target: ManifestTarget,
+  visitor: Visitor
+): Promise<void> {
   const { repository, reference } = target
   const ifMatch = parseIfMatch(exchange.header('if-match'))
   if (ifMatch?.length === 0) throw new RegistryError('MANIFEST_CHANGED')
@@ -23,6 +30,7 @@ export async function putManifest(door: Door, exchange: Exchange, target: Manife
   const bytes = await door.bodies.admit(() => readManifest(door, exchange), exchange.abortable)
   const request: PutManifestRequest = {
     bytes,
+    refuseMove: refuseMove(door, visitor, repository),
     mediaType: baseMediaType(exchange.header('content-type') ?? ''),
     tags: 'tag' in reference ? [...new Set([reference.tag, ...asked])] : asked,
     ...('digest' in reference ? { digest: reference.digest } : {}),
@@ -30,7 +38,22 @@ export async function putManifest(door: Door, exchange: Exchange, target: Manife
     ...(ifNoneMatch === undefined ? {} : { ifNoneMatch })
   }
   const result = await door.registry.putManifest(repository, request, exchange.abortable)
+  exchange.produced = result.digest
   exchange.send(201, created(door, exchange, repository, result, asked.length > 0))
+}
+
+/** `create` alone sets what is new and moves no tag (CVE-2026-31801); immutable tags nobody moves. */
+function refuseMove(door: Door, visitor: Visitor, repository: string): RefuseMove {
+  const verdict = door.guard.verdict(visitor, 'push', repository)
+  return tag => {
+    const rule = door.immutable(repository, tag)
+    if (rule !== undefined) return immutableRefusal(rule, repository, tag)
+    if (verdict === 'allowed') return undefined
+    return new RegistryError('DENIED', {
+      message: `the tag ${tag} is there already, and moving it takes the action push on ${repository}: use another tag`,
+      detail: { action: 'push', repository, tag }
+    })
+  }
 }
 
 function created(

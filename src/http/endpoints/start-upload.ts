@@ -1,4 +1,3 @@
-import type { Subject } from '../../access/subject.ts'
 import { RegistryError } from '../../errors.ts'
 import {
   algorithmOf,
@@ -12,6 +11,7 @@ import { parseRepository } from '../../oci/reference.ts'
 import type { UploadBody } from '../../registry/registry.ts'
 import type { Door } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
+import { scopesFor, type Visitor } from '../guard.ts'
 import { blobCreated, sessionHeaders } from '../upload-headers.ts'
 
 interface Asked {
@@ -26,12 +26,12 @@ export async function startUpload(
   door: Door,
   exchange: Exchange,
   target: { repository: string },
-  subject: Subject
+  visitor: Visitor
 ): Promise<void> {
   const { repository } = target
   const asked = parseQuery(exchange.query)
   if (asked.mount !== undefined) {
-    const mayPull = (name: string) => door.authorize(subject, 'pull', name)
+    const mayPull = mayPullFrom(door, visitor, repository, asked.from)
     const blob = await door.registry.mountBlob(repository, asked.mount, asked.from, mayPull, exchange.abortable)
     if (blob !== undefined) return exchange.send(201, blobCreated(door, exchange, repository, blob))
   }
@@ -44,6 +44,20 @@ export async function startUpload(
   }
   const upload = await door.registry.startUpload(repository, algorithmFor(asked), exchange.abortable)
   exchange.send(202, sessionHeaders(door, exchange, repository, upload))
+}
+
+/**
+ * Which repositories a mount may take from. One that the caller has no right to is a miss, as if it were not there; one
+ * that only the bearer token does not name is worth asking for another.
+ *
+ * @throws {RegistryError} UNAUTHORIZED with the scopes of both repositories
+ */
+function mayPullFrom(door: Door, visitor: Visitor, repository: string, from: string | undefined) {
+  const { guard } = door
+  if (from !== undefined && guard.hasRight(visitor, 'pull', from)) {
+    guard.demand(visitor, 'pull', from, [...scopesFor('create', repository), ...scopesFor('pull', from)])
+  }
+  return (name: string) => guard.verdict(visitor, 'pull', name) === 'allowed'
 }
 
 /** end-4b. Nobody learns the session's name, so a failure ends it. */

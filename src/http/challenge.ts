@@ -1,0 +1,41 @@
+import type { IncomingMessage } from 'node:http'
+import type { ChallengeInit } from '../access/authentication.ts'
+import { formatScopes, type Scope } from '../access/scope.ts'
+import type { Locations } from './location.ts'
+
+/** Why a credential that was sent is not enough (RFC 6750, section 3.1). */
+export type ChallengeError = 'invalid_token' | 'insufficient_scope'
+
+/** Builds what stands in `WWW-Authenticate`. */
+export interface Challenges {
+  /** For a door that takes bearer tokens (distribution's token authentication; RFC 6750, section 3). */
+  bearer(request: IncomingMessage, scopes: readonly Scope[], error?: ChallengeError): string
+  /** For one that takes passwords and own tokens only (RFC 7617, section 2). */
+  readonly basic: string
+}
+
+export function createChallenges(init: ChallengeInit, locations: Locations): Challenges {
+  const service = quote(init.service)
+  const realmOf =
+    init.realm === undefined
+      ? (request: IncomingMessage) => quote(locations.absolute(request, '/token'))
+      : always(quote(init.realm))
+  return {
+    basic: `Basic realm=${service}, charset="UTF-8"`,
+    bearer: (request, scopes, error) => {
+      const scope = scopes.length === 0 ? '' : `,scope=${quote(formatScopes(scopes))}`
+      const why = error === undefined ? '' : `,error="${error}"`
+      return `Bearer realm=${realmOf(request)},service=${service}${scope}${why}`
+    }
+  }
+}
+
+function always<T>(value: T): () => T {
+  return () => value
+}
+
+/** A quoted string (RFC 9110, section 5.6.4); control characters cannot stand in one. */
+function quote(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
+  return `"${text.replace(/[\u0000-\u001f\u007f]/g, '').replace(/["\\]/g, '\\$&')}"`
+}
