@@ -40,7 +40,7 @@ describe('SIGKILL at random points', () => {
     expect(promises.length).toBeGreaterThan(rounds)
     for (const promised of promises) await verify(node, promised)
     // Re-hashes every blob, and reports files that no record knows.
-    const scrub = await node.pinnace(['scrub', '--json'])
+    const scrub = await node.pinnace(['scrub', '--json'], { timeout: 120_000 + rounds * 2_000 })
     expect(scrub.exitCode).toBe(0)
   })
 })
