@@ -17,6 +17,7 @@ import type { Damage, GcReport, Inspection, ScrubReport } from '../registry/regi
  * | `POST /rm` | {@link ImageRequest} | 204 |
  * | `POST /gc` | {@link GcRequest} | {@link GcLine}s |
  * | `POST /scrub` | {@link ScrubRequest} | {@link ScrubLine}s |
+ * | `/tokens` | | see {@link ./control/token-protocol.ts} |
  *
  * A refusal is an OCI error body with the finer reason in the header {@link reasonHeader}. Hanging up stops the work.
  *
