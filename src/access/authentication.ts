@@ -1,6 +1,7 @@
 import type { Caller } from './caller.ts'
 import type { AbortOptions } from './ports.ts'
 import type { Scope } from './scope.ts'
+import type { Subject } from './subject.ts'
 
 /** What a request for a bearer token says (distribution's token and OAuth2 specifications). */
 export interface TokenRequest {
@@ -21,6 +22,8 @@ export interface TokenRequest {
 
 export interface IssuedToken {
   token: string
+  /** Whom it was issued to. */
+  subject: Subject
   /** Seconds. */
   expiresIn: number
   /** ms since epoch. */

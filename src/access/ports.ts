@@ -109,10 +109,15 @@ export interface ExternalTokens {
 export interface AuditEntry {
   /** As `showSubject` writes it. */
   subject: string
-  action: Action | 'login' | 'token' | 'key'
+  /** `lost`: so many entries as `reference` says could not be written here. */
+  action: Action | 'mount' | 'login' | 'token' | 'key' | 'start' | 'stop' | 'lost'
   repository?: string
   /** Tag, digest, upload or token it is about. */
   reference?: string
+  /** What a tag was set to. */
+  digest?: string
+  /** The repository that a blob was mounted from. */
+  source?: string
   outcome: 'allowed' | 'denied' | 'failed'
   /** Address of the client, or `control` for the unix socket. */
   from?: string

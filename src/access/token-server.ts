@@ -7,9 +7,8 @@ import { type Passwords, type SignIn, unauthorized } from './identify-password.t
 import { type Standing, standingAnonymous, standingUser } from './identify-standing.ts'
 import type { OwnTokens } from './own-tokens.ts'
 import { kindOfSecret } from './own-tokens-format.ts'
+import { grantScopes } from './permits.ts'
 import type { AbortOptions, BearerCodec, Clock } from './ports.ts'
-import type { Scope } from './scope.ts'
-import type { Subject } from './subject.ts'
 
 export interface TokenServerComponents {
   authorize: Authorize
@@ -50,7 +49,7 @@ export function createTokenServer(components: TokenServerComponents, init: Token
       if (token.length > longestToken) {
         throw new RegistryError('REQUEST_INVALID', { message: 'too many scopes for one token: ask for fewer at once' })
       }
-      const issued = { token, expiresIn: lifetimeMs / 1000, issuedAt, scopes }
+      const issued = { token, subject, expiresIn: lifetimeMs / 1000, issuedAt, scopes }
       const entry =
         request.offline && request.credential.type !== 'refresh' && subject.kind === 'user'
           ? passwords?.file.entry(subject.name)
@@ -105,38 +104,4 @@ async function standingOfSession(components: TokenServerComponents, secret: stri
   // On a full disk it ends earlier, which is better than no pull.
   await tokens.useSession(session.id).catch(() => undefined)
   return standingUser(passwords.file, entry)
-}
-
-/** Of each scope what the subject may at this moment. Scopes of the same resource become one, empty ones none. */
-function grantScopes(authorize: Authorize, subject: Subject, wanted: readonly Scope[]): Scope[] {
-  const granted = new Map<string, { type: string; name: string; actions: Set<string> }>()
-  for (const { type, name, actions } of wanted) {
-    const key = `${type}\0${name}`
-    const scope = granted.get(key) ?? { type, name, actions: new Set() }
-    for (const action of actions) {
-      for (const allowed of allowedOf(authorize, subject, type, name, action)) scope.actions.add(allowed)
-    }
-    if (scope.actions.size > 0) granted.set(key, scope)
-  }
-  return [...granted.values()].map(scope => ({ ...scope, actions: [...scope.actions] }))
-}
-
-function allowedOf(authorize: Authorize, subject: Subject, type: string, name: string, action: string): string[] {
-  if (type === 'registry') {
-    // The list itself holds only what the asker may pull.
-    return name === 'catalog' && action === '*' && subject.kind !== 'anonymous' ? ['*'] : []
-  }
-  if (type !== 'repository') return []
-  const may = (one: string): boolean => {
-    switch (one) {
-      case 'pull':
-      case 'delete':
-        return authorize(subject, one, name)
-      case 'push':
-        return authorize(subject, 'push', name) || authorize(subject, 'create', name)
-      default:
-        return false
-    }
-  }
-  return (action === '*' ? ['pull', 'push', 'delete'] : [action]).filter(may)
 }
