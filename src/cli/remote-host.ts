@@ -37,7 +37,7 @@ export async function remoteHost(shell: Shell, environment: Environment): Promis
   if (url.protocol === 'http:' && !shell.insecure && !isLoopback(url.hostname)) {
     throw wrong(`${url.origin} would get the token in clear text, for everybody on the way: use https, or --insecure`)
   }
-  const [token, ca] = await Promise.all([readToken(shell, environment), readAuthority(shell.ca)])
+  const [token, ca] = await Promise.all([readToken(shell, environment, url), readAuthority(shell.ca)])
   return { url, ...(token === undefined ? {} : { token }), ...(ca === undefined ? {} : { ca }) }
 }
 
@@ -60,9 +60,11 @@ function readUrl(text: string, where: string): URL {
   return url
 }
 
-async function readToken(shell: Shell, environment: Environment): Promise<string | undefined> {
-  const { PINNACE_TOKEN: direct = '', PINNACE_TOKEN_FILE: named = '' } = environment
+async function readToken(shell: Shell, environment: Environment, url: URL): Promise<string | undefined> {
+  const { PINNACE_TOKEN: direct = '', PINNACE_TOKEN_FILE: named = '', PINNACE_HOST: host = '' } = environment
   if (shell.tokenFile !== undefined) return tokenIn(shell.tokenFile, shell)
+  // Beside PINNACE_HOST it is the token of that host, and of no other that the line may name.
+  if (host !== '' && URL.parse(host)?.origin !== url.origin) return undefined
   if (direct !== '' && named !== '') throw wrong('PINNACE_TOKEN and PINNACE_TOKEN_FILE are both set: set one of them')
   if (named !== '') return tokenIn(named, shell)
   return direct === '' ? undefined : checked(direct, 'PINNACE_TOKEN')

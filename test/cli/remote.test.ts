@@ -83,6 +83,18 @@ describe('a node elsewhere', () => {
     expect(local).toMatchObject({ code: 3, stderr: expect.stringContaining('there is no data folder') })
   })
 
+  it('is not given the token of another, which the environment names', async () => {
+    const host = `${await plain(await adminApi())}/team`
+    const other = { PINNACE_HOST: 'https://registry.example', PINNACE_TOKEN: token }
+    expect(await run(['ls', '--host', host], other)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/wants a/)
+    })
+    expect(seen).toEqual([undefined])
+    expect((await run(['ls', '--host', host], { ...other, PINNACE_HOST: new URL(host).origin })).code).toBe(0)
+    expect((await run(['ls', '--host', host], { PINNACE_TOKEN: token })).code).toBe(0)
+  })
+
   it('says who is not let in, and where nothing is', async () => {
     const url = await plain(await adminApi())
     const host = `${url}/team`
