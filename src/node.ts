@@ -6,6 +6,7 @@
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { type OwnTokens, openOwnTokens } from './access/own-tokens.ts'
+import type { AuditLog } from './access/ports.ts'
 import type { Config } from './config.ts'
 import { openDataFolder } from './data-folder.ts'
 import type { BlockSource } from './ipfs/block-source.ts'
@@ -13,6 +14,7 @@ import { UnixfsDagBuilder } from './ipfs/dag-builder.ts'
 import { readPeerId } from './ipfs/peer-id.ts'
 import { openMetadata } from './metadata/open.ts'
 import { configuredAccess, type NodeAccess } from './node/access.ts'
+import { openAudit } from './node/audit.ts'
 import { openBlockSource } from './node/block-source.ts'
 import { Closers } from './node/closers.ts'
 import { registryInit, storageInit } from './node/settings.ts'
@@ -51,6 +53,8 @@ export interface OpenNode {
   readonly access: NodeAccess
   readonly files: BlobFiles
   readonly blocks: BlockSource
+  /** Where it is said who did what, when that is wanted. */
+  readonly audit?: AuditLog
   /** From now on told of every blob and image that can be had by its CID. One listener. */
   onStored(listener: (root: CID) => void): void
   /** A peer was to be given bytes that do not hash. */
@@ -77,6 +81,7 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const folder = closers.add(await openDataFolder(config.storage.filesystem.rootdirectory, { command }), it =>
       it.close()
     )
+    const audit = closers.add(await openAudit(config.log.audit, log), async it => it?.close())
     const storage = closers.add(await openStorage(folder.path, { ...storageInit(config), log }), it => it.close())
     const metadata = closers.add(await openMetadata(join(folder.path, 'metadata')), it => it.close())
     signal?.throwIfAborted()
@@ -99,6 +104,7 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
       access,
       files: storage.blobs,
       blocks,
+      ...(audit && { audit }),
       onStored: told => {
         listener = told
       },

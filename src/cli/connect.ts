@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { asksWho } from '../config/exposure.ts'
 import type { Config } from '../config.ts'
 import { DataFolderLocked, findHolder } from '../data-folder.ts'
+import { auditedOperations } from './audited-operations.ts'
 import { exitCodes } from './exit-codes.ts'
 import { CommandFailure } from './explain.ts'
 import { HttpTransport } from './http-transport.ts'
@@ -60,7 +61,11 @@ async function open(config: Config, shell: Shell): Promise<Operations | DataFold
   const log = createLog({ ...config.log, formatter: 'text', level: 'warn' }, shell.terminal.err)
   try {
     const node = await openNode(config, { log, command: shell.command })
-    return localOperations(node, { registryHost: await registryHost(config), authenticating: asksWho(config) })
+    const operations = localOperations(node, {
+      registryHost: await registryHost(config),
+      authenticating: asksWho(config)
+    })
+    return node.audit === undefined ? operations : auditedOperations(operations, node.audit)
   } catch (error) {
     if (error instanceof DataFolderLocked) return error
     throw error

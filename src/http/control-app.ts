@@ -1,8 +1,10 @@
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import type { AuditLog } from '../access/ports.ts'
 import { parseDigest } from '../oci/digest.ts'
 import { type ManifestReference, parseRepository, parseTag } from '../oci/reference.ts'
 import type { AbortOptions, Log } from '../registry/ports.ts'
 import type { Page, PageRequest, Registry } from '../registry/registry.ts'
+import { auditControl } from './audit-control.ts'
 import { addTokenRoutes, type TokenRoutesComponents } from './control/tokens.ts'
 import {
   controlProtocol,
@@ -27,6 +29,8 @@ export interface ControlComponents {
   registry: Registry
   node: ControlledNode
   log: Log
+  /** Told of what was changed here. */
+  audit?: AuditLog
   /** Without them there are no routes about tokens. */
   access?: TokenRoutesComponents
 }
@@ -35,11 +39,12 @@ export interface ControlComponents {
 const pageSize = 1000
 
 /** The door for the command line beside a running node: see {@link ./control-protocol.ts}. Whoever reaches it owns the node. */
-export function createControlApp({ registry, node, log, access }: ControlComponents): FastifyInstance {
+export function createControlApp({ registry, node, log, audit, access }: ControlComponents): FastifyInstance {
   // A body that does not fit its schema is refused, never bent until it does.
   const ajv = { customOptions: { removeAdditional: false, coerceTypes: false } }
   const app = fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true, ajv })
   answerErrors(app, log)
+  if (audit !== undefined) auditControl(app, audit)
   app.addHook('onError', async (_request, reply, error) => void reply.header(reasonHeader, reasonOf(error)))
 
   app.get('/version', async (): Promise<VersionResponse> => ({ version: node.version, protocol: controlProtocol }))

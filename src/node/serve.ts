@@ -11,6 +11,7 @@ import { createHttpMetrics, type HttpMetrics } from '../http/metrics.ts'
 import { type Identity, type OpenNode, openNode } from '../node.ts'
 import type { Log } from '../registry/ports.ts'
 import { Closers } from './closers.ts'
+import { openCredentials } from './credentials.ts'
 import { scheduleMaintenance } from './schedule.ts'
 import { appInit, readTls } from './settings.ts'
 import { startPeer } from './start-peer.ts'
@@ -22,6 +23,8 @@ export interface ServeInit {
   signal?: AbortSignal
   /** Told to commands that ask over the control socket. */
   version: string
+  /** ms a bearer token of this node is good for. Default 5 minutes. */
+  bearerLifetimeMs?: number
 }
 
 /** A serving node. */
@@ -43,16 +46,24 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
   try {
     const node = closers.add(await openNode(config, { log, command: 'serve' }), it => it.close())
     signal?.throwIfAborted()
+    const running = { subject: 'operator', reference: init.version, outcome: 'allowed' } as const
+    node.audit?.record({ ...running, action: 'start' })
+    closers.add(node.audit, async audit => audit?.record({ ...running, action: 'stop' }))
     const { storagedriver } = config.health
     const health = storagedriver.enabled
       ? closers.add(watchStorage(node.files, log, storagedriver), it => it.close())
       : undefined
     const metrics = await listenDebug(config, log, health, closers)
+    const { authentication } = closers.add(await openCredentials(config, { ...node.access, ...node, log }, init), it =>
+      it.close()
+    )
     const app = createApp(
       {
         registry: node.registry,
         authorize: node.access.authorize,
+        ...(authentication && { authentication }),
         log,
+        ...(node.audit && { audit: node.audit }),
         ...(metrics && { metrics }),
         ...(health && { health })
       },
@@ -122,7 +133,8 @@ async function listenForCommands(
 ): Promise<void> {
   const { log, version } = init
   const access = { tokens: node.tokens, authenticating: asksWho(config) }
-  const components = { registry: node.registry, node: { version, identity }, access, log }
+  const { registry, audit } = node
+  const components = { registry, node: { version, identity }, access, log, ...(audit && { audit }) }
   const app = closers.add(createControlApp(components), it => it.close())
   await listenControl(app, await node.publishControlSocket())
 }

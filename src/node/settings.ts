@@ -37,6 +37,7 @@ export function appInit(config: Config): AppInit {
     headers: http.headers,
     deleteEnabled: storage.delete.enabled,
     readOnly: storage.maintenance.readonly.enabled,
+    auditPulls: log.audit.pulls,
     accessLog: !log.accesslog.disabled && (log.level === 'info' || log.level === 'debug'),
     limits: { sockets: ipfs.limits.sockets, uploads: ipfs.limits.uploads, manifest: ipfs.limits.manifest },
     timeouts: { bodyStallMs: ipfs.timeouts.stall }

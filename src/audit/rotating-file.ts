@@ -1,0 +1,92 @@
+import { type FileHandle, mkdir, open, rename } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+export interface RotatingFileInit {
+  path: string
+  /** Bytes after which a file is put aside. */
+  size: number
+  /** Files put aside that are kept, `path.1` the newest. */
+  files: number
+}
+
+/**
+ * Whole lines into a file that is put aside when it is large. One write at a time. The package `rotating-file-stream` does
+ * the same but for one thing: it takes a write for done of which the disk had room only for a part.
+ */
+export class RotatingFile {
+  readonly #init: RotatingFileInit
+  #open: { file: FileHandle; size: number } | undefined
+
+  private constructor(init: RotatingFileInit) {
+    this.#init = init
+  }
+
+  /** @throws what the file system says */
+  static async open(init: RotatingFileInit): Promise<RotatingFile> {
+    await mkdir(dirname(init.path), { recursive: true, mode: 0o700 })
+    const rotating = new RotatingFile(init)
+    rotating.#open = await openAtEnd(init.path)
+    return rotating
+  }
+
+  /** All of the lines or, as far as the file system lets that be undone, none. @throws what it says */
+  async write(lines: string): Promise<void> {
+    const bytes = Buffer.from(lines)
+    if (this.#open !== undefined && this.#open.size >= this.#init.size) await this.#rotate()
+    const current = this.#open ?? (await openAtEnd(this.#init.path))
+    this.#open = current
+    try {
+      await writeAll(current.file, bytes)
+      current.size += bytes.length
+    } catch (error) {
+      await current.file.truncate(current.size).catch(() => {})
+      await this.close()
+      throw error
+    }
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    const current = this.#open
+    this.#open = undefined
+    await current?.file.close()
+  }
+
+  /** From the oldest on: whatever it is stopped at, nothing but the oldest is overwritten. */
+  async #rotate(): Promise<void> {
+    const { path, files } = this.#init
+    await this.close()
+    for (let count = files; count > 0; count--) {
+      const from = count === 1 ? path : `${path}.${count - 1}`
+      await rename(from, `${path}.${count}`).catch(error => {
+        if (!isMissing(error)) throw error
+      })
+    }
+  }
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let rest = bytes; rest.length > 0; ) {
+    const { bytesWritten } = await file.write(rest)
+    rest = rest.subarray(bytesWritten)
+  }
+}
+
+/** A last line without end was torn by the crash of the process that wrote it: the next one begins behind it. */
+async function openAtEnd(path: string): Promise<{ file: FileHandle; size: number }> {
+  const file = await open(path, 'a+', 0o600)
+  try {
+    const { size } = await file.stat()
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(1), 0, 1, Math.max(0, size - 1))
+    if (bytesRead === 0 || buffer[0] === 0x0a) return { file, size }
+    await writeAll(file, Buffer.from('\n'))
+    return { file, size: size + 1 }
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}

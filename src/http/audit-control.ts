@@ -1,0 +1,43 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { AuditEntry, AuditLog } from '../access/ports.ts'
+import type { Audited } from './audit.ts'
+
+/** Who asks, and from where. */
+export type WhoAdministers = (request: FastifyRequest) => Pick<AuditEntry, 'subject' | 'from'>
+
+const operatorByControl: WhoAdministers = () => ({ subject: 'operator', from: 'control' })
+
+/**
+ * Everything that administers the node is an entry of the audit log, whichever door it comes by; what only reads is none,
+ * unless it was refused.
+ */
+export function auditControl(app: FastifyInstance, audit: AuditLog, who: WhoAdministers = operatorByControl): void {
+  app.addHook('onResponse', async (request, reply) => {
+    const { statusCode: status } = reply.raw
+    const refused = status === 401 || status === 403
+    if (!refused && (request.method === 'GET' || request.method === 'HEAD' || request.url === '/inspect')) return
+    const outcome = refused ? 'denied' : status < 400 ? 'allowed' : 'failed'
+    audit.record({ ...who(request), ...aboutRequest(request), outcome, status })
+  })
+}
+
+function aboutRequest({ url, body }: FastifyRequest): Pick<Audited, 'action'> & Partial<AuditEntry> {
+  const path = url.replace(/\?.*$/s, '').slice(0, 100)
+  const repository = textOf(body, 'repository')
+  if (path.endsWith('/rm')) {
+    const reference = textOf(body, 'tag') ?? textOf(body, 'digest')
+    return { action: 'delete', ...(repository && { repository }), ...(reference && { reference }) }
+  }
+  if (/\/tokens(?:\/|$)/.test(path)) {
+    const reference = textOf(body, 'name') ?? textOf(body, 'token')
+    return { action: 'token', ...(reference && { reference }) }
+  }
+  return { action: 'admin', reference: path }
+}
+
+/** A short text of a body that may not have passed its schema; never one of our tokens, should somebody paste it. */
+function textOf(body: unknown, key: string): string | undefined {
+  if (typeof body !== 'object' || body === null) return undefined
+  const value: unknown = Reflect.get(body, key)
+  return typeof value === 'string' && value.length <= 256 && !/pinnacer?_/.test(value) ? value : undefined
+}
