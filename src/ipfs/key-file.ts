@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import { privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import type { Ed25519PrivateKey } from '@libp2p/interface'
 import { decodeKey, KeyFormatError } from './key-format.ts'
+import { IpfsSettingError } from './setting-error.ts'
 
 /**
  * The key of a file, in either of its forms.
@@ -25,6 +26,7 @@ export async function writeNewKeyFile(file: string, key: Ed25519PrivateKey): Pro
  * moment, a crash included, the file is the old one or the new one.
  *
  * @returns where the old one is now; `undefined` when there was none
+ * @throws {IpfsSettingError} `ipfs.key.file`, when the file cannot be replaced
  */
 export async function replaceKeyFile(file: string, key: Ed25519PrivateKey): Promise<string | undefined> {
   // Behind a link there may be a mounted secret: that is what has to change, not the link.
@@ -36,10 +38,21 @@ export async function replaceKeyFile(file: string, key: Ed25519PrivateKey): Prom
     await writeNewKeyFile(file, key)
     return undefined
   }
-  const kept = await keepBeside(target)
-  await throughDraft(target, privateKeyToProtobuf(key), draft => rename(draft, target))
-  return kept
+  try {
+    const kept = await keepBeside(target)
+    await throughDraft(target, privateKeyToProtobuf(key), draft => rename(draft, target))
+    return kept
+  } catch (cause) {
+    const code = String(codeOf(cause))
+    if (!fixed.has(code)) throw cause
+    const advice = 'change it where it comes from, or name another file'
+    const message = `${target} cannot be replaced (${code}), as a file mounted alone or read-only cannot: ${advice}`
+    throw new IpfsSettingError('ipfs.key.file', message, { cause })
+  }
 }
+
+/** What the system says of a file that somebody else puts there, such as a container's secret. */
+const fixed = new Set(['EXDEV', 'EBUSY', 'EROFS', 'EACCES', 'EPERM'])
 
 async function keepBeside(file: string): Promise<string> {
   const old = await readKeyFile(file).catch((error: unknown) => {
