@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -56,6 +56,19 @@ test('a blob or image may be served while any repository that holds it may be pu
   expect(await source.mayServe(`blob:${layer}`)).toBe(true)
   expect(await source.mayServe(`image:${digest}`)).toBe(false)
   expect(await source.mayServe(`blob:${digestOf(Buffer.from('absent'))}`)).toBe(false)
+})
+
+test('a leaf that several blobs have may be served by the homes that are public, and by no other', async () => {
+  const shared = randomBytes(1_048_576)
+  const secret = await pushBlob(node.registry, 'private/a', Buffer.concat([shared, randomBytes(9)]))
+  const known = await pushBlob(node.registry, 'public/b', Buffer.concat([shared, randomBytes(9)]))
+  open = name => !name.startsWith('private/')
+  const multihash = Buffer.concat([Buffer.from([0x12, 0x20]), createHash('sha256').update(shared).digest()])
+  const homes: Record<string, boolean> = {}
+  for await (const { home } of source.blockHomes(multihash)) homes[home] = await source.mayServe(home)
+  expect(homes).toEqual({ [`blob:${secret}`]: false, [`blob:${known}`]: true })
+  open = () => false
+  expect(await source.mayServe(`blob:${known}`)).toBe(false)
 })
 
 /** Blob files that this process has open, by Linux' own account. */

@@ -80,7 +80,8 @@ export class Wants {
     const want = this.#unmet.get(key)
     if (want === undefined) return false
     this.#unmet.delete(key)
-    this.#pending.set(key, want)
+    // The peer was told once that it is not here. Told again, it would know that just now a private one came.
+    this.#pending.set(key, { ...want, sendDontHave: false })
     return true
   }
 
