@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { multiaddr } from '@multiformats/multiaddr'
 import { FormatRegistry } from '@sinclair/typebox'
 import { isTagPattern } from '../access/immutable.ts'
@@ -19,6 +20,8 @@ const formats: Record<string, (text: string) => boolean> = {
   'url-path': text => /^\/(?:[\w.~!$&'()*+,;=:@-]+\/)*$/.test(text),
   route: text => /^\/[\w./~-]*$/.test(text),
   multiaddr: isMultiaddr,
+  proxy: isProxy,
+  'host-pattern': text => text === '*' || isIP(text) !== 0 || /^(?:\*\.)?[\w-]{1,63}(?:\.[\w-]{1,63})*$/.test(text),
   pattern: isPattern,
   'repository-pattern': isRepositoryPattern,
   'tag-pattern': isTagPattern,
@@ -46,6 +49,18 @@ function isWebUrl(text: string): boolean {
   const url = URL.parse(text)
   if (url === null || !/^https?:\/\//i.test(text)) return false
   return url.username === '' && url.password === '' && url.search === '' && url.hash === ''
+}
+
+/** An address, a network, or a word for networks. */
+function isProxy(text: string): boolean {
+  if (/^(?:loopback|private)$/i.test(text)) return true
+  const slash = text.indexOf('/')
+  const address = slash < 0 ? text : text.slice(0, slash)
+  const family = isIP(address)
+  if (family === 0 || address.includes('%')) return false
+  return (
+    slash < 0 || (/^\d{1,3}$/.test(text.slice(slash + 1)) && Number(text.slice(slash + 1)) <= (family === 6 ? 128 : 32))
+  )
 }
 
 function isMultiaddr(text: string): boolean {

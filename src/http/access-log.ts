@@ -25,7 +25,7 @@ export function loggableUrl(exchange: Exchange): string {
 }
 
 /** One line a request, when it ended. Headers are not logged, so credentials cannot be. */
-export function logAccess(log: Log, exchange: Exchange, remote: string | undefined): void {
+export function logAccess(log: Log, exchange: Exchange): void {
   const { request, response } = exchange
   log.info(
     {
@@ -37,7 +37,7 @@ export function logAccess(log: Log, exchange: Exchange, remote: string | undefin
       received: exchange.received,
       sent: exchange.sent,
       ms: Math.round((performance.now() - exchange.startedAt) * 10) / 10,
-      remote,
+      remote: exchange.client.address,
       userAgent: request.headers['user-agent']
     },
     'request'

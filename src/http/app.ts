@@ -9,12 +9,14 @@ import { maxManifestSize } from '../oci/manifest.ts'
 import type { Log } from '../registry/ports.ts'
 import type { Registry } from '../registry/registry.ts'
 import { logAccess } from './access-log.ts'
+import { adminClosed, createAdminApp, isAdminPath } from './admin-door.ts'
 import { createAuditor } from './audit.ts'
 import { ByteBodies } from './byte-bodies.ts'
 import { type Connection, Connections } from './connections.ts'
+import type { ControlComponents } from './control-app.ts'
 import type { Door } from './door.ts'
 import { Exchange, type NodeState } from './exchange.ts'
-import { Guard, type GuardInit, sourceOf } from './guard.ts'
+import { Guard, type GuardComponents, type GuardInit } from './guard.ts'
 import type { Health } from './health.ts'
 import { createLocations, type LocationInit } from './location.ts'
 import { ManifestHeaders } from './manifest-headers.ts'
@@ -23,6 +25,7 @@ import { answerOci, isOciTarget } from './oci-door.ts'
 import { addOpsRoutes, answerFrameworkErrors } from './ops-routes.ts'
 import { replyError } from './reply-error.ts'
 import { createRequestIds } from './request-id.ts'
+import { createClientOf, type SourceInit } from './source.ts'
 import { answerToken, isTokenPath } from './token-door.ts'
 
 export interface AppComponents {
@@ -32,6 +35,8 @@ export interface AppComponents {
   authentication?: Authentication
   /** Default: every tag may be moved. */
   immutable?: ImmutableTag
+  /** What the admin API is about. Absent: there is none. */
+  control?: Pick<ControlComponents, 'node' | 'access'>
   log: Log
   /** Told of what was changed and of what was refused. */
   audit?: AuditLog
@@ -40,7 +45,7 @@ export interface AppComponents {
   health?: Health
 }
 
-export interface AppInit extends LocationInit, GuardInit {
+export interface AppInit extends LocationInit, GuardInit, SourceInit {
   /** `http.headers`: on every response. */
   headers?: Readonly<Record<string, readonly string[]>>
   /** `storage.delete.enabled`. Default true. */
@@ -94,8 +99,9 @@ export interface App {
  * nothing here: a manifest GET takes 14 to 16 µs of CPU, 12 to 13 of them Node's own HTTP and the kernel's socket.
  */
 export function createApp(components: AppComponents, init: AppInit = {}): App {
-  const locations = createLocations(init)
-  const door = createDoor(components, init, locations)
+  const clientOf = createClientOf(init)
+  const locations = createLocations({ clientOf }, init)
+  const door = createDoor({ ...components, clientOf, locations }, init)
   const tokenServer = components.authentication?.tokenServer
   const connections = new Connections({
     limit: init.limits?.sockets ?? 4096,
@@ -105,6 +111,7 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
   const headers = standingHeaders(init)
   const app = fastify({ logger: false, frameworkErrors: answerFrameworkErrors(components.log) })
   addOpsRoutes(app, components)
+  const admin = openAdmin(app, components, door)
   const state: NodeState = { stopping: false }
   const { audit, authorize } = components
   const auditor = audit && createAuditor({ audit, authorize }, { pulls: init.auditPulls ?? false })
@@ -116,16 +123,17 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
     expectsContinue: boolean
   ) => {
     const id = requestId(request.headers['x-request-id'])
-    const exchange = new Exchange(request, response, { id, headers, expectsContinue, state })
     // Read now: a socket that was cut no longer knows it.
-    const remote = init.accessLog === true || audit !== undefined ? sourceOf(request) : undefined
+    const client = clientOf(request)
+    const exchange = new Exchange(request, response, { id, client, headers, expectsContinue, state })
     connection.current = exchange
     components.metrics?.started()
     response.once('close', () => {
       exchange.close()
       components.metrics?.finished(sampleOf(exchange))
-      if (init.accessLog === true) logAccess(components.log, exchange, remote)
-      auditor?.(exchange, remote)
+      if (init.accessLog === true) logAccess(components.log, exchange)
+      // What administers the node tells itself.
+      if (exchange.route !== 'admin') auditor?.(exchange, client.address)
       connection.next()
     })
     const refusal = refusalOf(connection, request)
@@ -135,11 +143,17 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
     } else if (isOciTarget(exchange.path, locations.prefix)) void answerOci(door, exchange)
     else if (tokenServer !== undefined && isTokenPath(exchange.path, locations.prefix))
       void answerToken(door, tokenServer, exchange)
-    else {
-      // Fastify reads bodies without a time limit.
-      if (exchange.hasBody) request.setTimeout(door.init.bodyStallMs, () => request.destroy())
-      exchange.delegate(() => app.routing(request, response))
-    }
+    else if (components.control !== undefined && isAdminPath(exchange.path, locations.prefix)) {
+      exchange.route = 'admin'
+      if (admin === undefined) replyError(exchange, adminClosed(), components.log)
+      else delegate(admin, exchange)
+    } else delegate(app, exchange)
+  }
+  const delegate = (to: FastifyInstance, exchange: Exchange) => {
+    const { request, response } = exchange
+    // Fastify reads bodies without a time limit.
+    if (exchange.hasBody) request.setTimeout(door.init.bodyStallMs, () => request.destroy())
+    exchange.delegate(() => to.routing(request, response))
   }
   const handle: App['handle'] = (request, response, expectsContinue = false) => {
     const connection = connections.of(request.socket)
@@ -150,6 +164,15 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
     state.stopping = true
   }
   return { fastify: app, connections, log: components.log, handle, stopKeepingAlive }
+}
+
+/** The admin API, where somebody can sign in to use it. */
+function openAdmin(app: FastifyInstance, components: AppComponents, { guard, locations }: Door) {
+  const { control, registry, log, audit } = components
+  if (control === undefined || guard.authentication === undefined) return undefined
+  const admin = createAdminApp({ ...control, registry, log, guard, ...(audit && { audit }) }, locations.prefix)
+  app.register(async () => void (await admin.ready()))
+  return admin
 }
 
 /** Headers of every response. */
@@ -179,12 +202,12 @@ function countOf(rawHeaders: readonly string[], name: string): number {
   return count
 }
 
-function createDoor(components: AppComponents, init: AppInit, locations: Door['locations']): Door {
-  const { registry, log } = components
+function createDoor(components: AppComponents & Pick<GuardComponents, 'clientOf' | 'locations'>, init: AppInit): Door {
+  const { registry, log, locations } = components
   const bodyStallMs = init.timeouts?.bodyStallMs ?? 60_000
   return {
     registry,
-    guard: new Guard({ ...components, locations }, init),
+    guard: new Guard(components, init),
     immutable: components.immutable ?? createImmutableTags([]),
     log,
     locations,

@@ -5,6 +5,7 @@ import type { AbortOptions } from '../registry/ports.ts'
 import type { Audited } from './audit.ts'
 import { drainRequest } from './drain-request.ts'
 import type { Target } from './parse-target.ts'
+import type { Client } from './source.ts'
 
 /** Header names and values, alternating; names may repeat. The form Node writes fastest. */
 export type HeaderList = string[]
@@ -17,6 +18,7 @@ export class ClientGone extends Error {
 /** What a request could not have said itself. */
 export interface ExchangeInit {
   id: string
+  client: Client
   /** Sent on every response: configured extra headers and our own. */
   headers: readonly string[]
   /** The client waits for `100 Continue` before it sends its body. */
@@ -38,6 +40,8 @@ export class Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly id: string
+  /** Whom the request comes from, also when a proxy brings it. */
+  readonly client: Client
   readonly startedAt = performance.now()
   /** Who asks, once that is known. */
   caller: Caller | undefined
@@ -68,6 +72,7 @@ export class Exchange {
     this.request = request
     this.response = response
     this.id = init.id
+    this.client = init.client
     this.#headers = init.headers
     this.#expectsContinue = init.expectsContinue
     this.#state = init.state

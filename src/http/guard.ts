@@ -8,12 +8,15 @@ import { anonymous, showSubject } from '../access/subject.ts'
 import { RegistryError } from '../errors.ts'
 import { type Challenges, createChallenges } from './challenge.ts'
 import type { Locations } from './location.ts'
+import type { ClientOf } from './source.ts'
 
 export interface GuardComponents {
   authorize: Authorize
   /** Absent where nobody is asked who they are. */
   authentication?: Authentication
   locations: Locations
+  /** Address of a client, for back-off. */
+  clientOf: ClientOf
 }
 
 export interface GuardInit {
@@ -42,12 +45,14 @@ interface Need {
 export class Guard {
   readonly authentication: Authentication | undefined
   readonly #authorize: Authorize
+  readonly #clientOf: ClientOf
   readonly #challenges: Challenges | undefined
   readonly #openHint: string | undefined
 
-  constructor({ authorize, authentication, locations }: GuardComponents, init: GuardInit = {}) {
+  constructor({ authorize, authentication, locations, clientOf }: GuardComponents, init: GuardInit = {}) {
     this.authentication = authentication
     this.#authorize = authorize
+    this.#clientOf = clientOf
     this.#challenges = authentication && createChallenges(authentication.challenge, locations)
     this.#openHint = init.openHint
   }
@@ -60,7 +65,7 @@ export class Guard {
   identify(request: IncomingMessage): Visitor | Promise<Visitor> {
     if (this.authentication === undefined) return { request, caller: nobody }
     try {
-      const caller = this.authentication.identify(request.headers.authorization, sourceOf(request))
+      const caller = this.authentication.identify(request.headers.authorization, this.#clientOf(request).address)
       if (!(caller instanceof Promise)) return { request, caller }
       return caller.then(
         known => ({ request, caller: known }),
@@ -71,6 +76,11 @@ export class Guard {
     } catch (error) {
       throw this.#challenged(request, error)
     }
+  }
+
+  /** Address of the client. */
+  sourceOf(request: IncomingMessage): string {
+    return this.#clientOf(request).address
   }
 
   /** Whether the visitor may, and if not, whether another bearer token would help. */
@@ -140,9 +150,17 @@ export class Guard {
     if (this.isStranger(visitor)) throw this.#refusal(visitor, 'denied', { scopes: [], what: '', detail: {} })
   }
 
-  /** `WWW-Authenticate` of a door that takes passwords and own tokens, but no bearer token issued for something. */
-  get basic(): string | undefined {
-    return this.#challenges?.basic
+  /** An error with the challenge of a door where passwords and own tokens are all that helps. */
+  withBasic(error: unknown, headers: Readonly<Record<string, string>> = {}): unknown {
+    if (!(error instanceof RegistryError)) return error
+    const { reason, message, detail } = error
+    const basic = reason === 'UNAUTHORIZED' && this.#challenges && { 'WWW-Authenticate': this.#challenges.basic }
+    return new RegistryError(reason, {
+      message,
+      detail,
+      headers: { ...error.headers, ...headers, ...basic },
+      cause: error
+    })
   }
 
   #refusal({ request, caller }: Visitor, verdict: Verdict, { scopes, what, detail }: Need): RegistryError {
@@ -197,9 +215,4 @@ const wanted: Readonly<Record<Action, readonly string[]>> = {
 export function scopesFor(action: Action, repository: string): Scope[] {
   const actions = wanted[action]
   return actions.length === 0 ? [] : [{ type: 'repository', name: repository, actions }]
-}
-
-/** Address of the client. */
-export function sourceOf(request: IncomingMessage): string {
-  return request.socket.remoteAddress ?? ''
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { type Client, type ClientOf, createClientOf } from './source.ts'
+import type { Client, ClientOf } from './source.ts'
 
 export interface LocationInit {
   /** `http.prefix`: what stands before `/v2`, e.g. `/registry/`. Default `/`. */
@@ -10,6 +10,11 @@ export interface LocationInit {
   relativeUrls?: boolean
 }
 
+export interface LocationsComponents {
+  /** Says under which name and scheme a client reached this node. */
+  clientOf: ClientOf
+}
+
 /** Builds what stands in `Location`: a path, or a URL when the node was told to give those. */
 export interface Locations {
   /** Before `/v2`; empty or starting with a slash, never ending in one. */
@@ -18,22 +23,23 @@ export interface Locations {
   of(request: IncomingMessage, path: string): string
   /** An absolute URL always. @param path what follows the prefix, starting with a slash. */
   absolute(request: IncomingMessage, path: string): string
+  /** An absolute URL at the same host. @param path starting with a slash. */
+  atRoot(request: IncomingMessage, path: string): string
 }
 
-/**
- * @param clientOf - says under which name and scheme a client reached this node
- * @throws {TypeError} when `host` is no http or https URL
- */
-export function createLocations(init: LocationInit, clientOf: ClientOf = createClientOf()): Locations {
+/** @throws {TypeError} when `host` is no http or https URL */
+export function createLocations({ clientOf }: LocationsComponents, init: LocationInit = {}): Locations {
   const prefix = trimSlashes(init.prefix ?? '')
   const base = init.host === undefined ? undefined : baseOf(init.host, prefix)
-  const absolute: Locations['absolute'] =
-    base === undefined
-      ? (request, path) => `${originOf(clientOf(request)) || ownOrigin(request)}${prefix}${path}`
-      : (_, path) => `${base}${path}`
-  if (init.relativeUrls ?? base === undefined) return { prefix, absolute, of: (_, path) => `${prefix}/v2${path}` }
-  if (base !== undefined) return { prefix, absolute, of: (_, path) => `${base}/v2${path}` }
-  return { prefix, absolute, of: (request, path) => `${originOf(clientOf(request))}${prefix}/v2${path}` }
+  const origin = base === undefined ? undefined : new URL(base).origin
+  const atRoot: Locations['atRoot'] = (request, path) =>
+    `${origin ?? (originOf(clientOf(request)) || ownOrigin(request))}${path}`
+  const absolute: Locations['absolute'] = (request, path) =>
+    base === undefined ? atRoot(request, `${prefix}${path}`) : `${base}${path}`
+  const shared = { prefix, absolute, atRoot }
+  if (init.relativeUrls ?? base === undefined) return { ...shared, of: (_, path) => `${prefix}/v2${path}` }
+  if (base !== undefined) return { ...shared, of: (_, path) => `${base}/v2${path}` }
+  return { ...shared, of: (request, path) => `${originOf(clientOf(request))}${prefix}/v2${path}` }
 }
 
 function trimSlashes(prefix: string): string {

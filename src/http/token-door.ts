@@ -1,12 +1,11 @@
 import type { IssuedToken, TokenRequest, TokenServer } from '../access/authentication.ts'
 import { formatScopes } from '../access/scope.ts'
-import { showSubject } from '../access/subject.ts'
+import { anonymous, showSubject } from '../access/subject.ts'
 import { RegistryError } from '../errors.ts'
 import { baseMediaType } from '../oci/media-types.ts'
-import { type Audited, claimedSubject, claimedUser } from './audit.ts'
+import type { Audited } from './audit.ts'
 import type { Door } from './door.ts'
 import type { Exchange } from './exchange.ts'
-import { sourceOf } from './guard.ts'
 import { parseTokenForm, parseTokenQuery } from './parse-token-request.ts'
 import { RequestBody } from './read-body.ts'
 import { replyError } from './reply-error.ts'
@@ -26,28 +25,20 @@ export async function answerToken(door: Door, server: TokenServer, exchange: Exc
   exchange.route = 'token'
   try {
     const request = await read(door, exchange)
-    exchange.audited = loginOf(request)
+    exchange.audited = askedBy(request)
     const issued = await server.issue(request, exchange.abortable)
     if (exchange.audited !== undefined) exchange.audited = { ...exchange.audited, ...issuedTo(issued) }
-    const headers = ['Content-Type', 'application/json', ...uncached]
+    const headers = ['Content-Type', 'application/json', 'Cache-Control', 'no-store']
     exchange.send(200, headers, JSON.stringify(bodyOf(issued)))
   } catch (error) {
-    replyError(exchange, withHeaders(door, error), door.log)
+    // How to sign in here is not with the bearer token that is being asked for.
+    replyError(exchange, door.guard.withBasic(error, { 'Cache-Control': 'no-store' }), door.log)
   }
 }
 
-/** A login, or a token for somebody who signed in before; that anonymous was given one is no entry. */
-function loginOf({ credential }: TokenRequest): Audited | undefined {
-  switch (credential.type) {
-    case 'none':
-      return undefined
-    case 'refresh':
-      return { subject: 'anonymous', action: 'token' }
-    case 'password':
-      return { subject: claimedUser(credential.username), action: 'login' }
-    case 'authorization':
-      return { subject: claimedSubject(credential.header), action: 'login' }
-  }
+/** A token for somebody who signed in, or tried to; that anonymous was given one is no entry. */
+function askedBy({ credential }: TokenRequest): Audited | undefined {
+  return credential.type === 'none' ? undefined : { subject: showSubject(anonymous), action: 'token' }
 }
 
 function issuedTo({ subject, scopes }: IssuedToken): Partial<Audited> {
@@ -55,12 +46,10 @@ function issuedTo({ subject, scopes }: IssuedToken): Partial<Audited> {
   return { subject: showSubject(subject), ...(reference === '' ? {} : { reference }) }
 }
 
-const uncached = ['Cache-Control', 'no-store']
-
 async function read(door: Door, exchange: Exchange): Promise<TokenRequest> {
   const { request } = exchange
   if ((request.url ?? '').length > maxTarget) throw new RegistryError('URI_TOO_LONG')
-  const source = sourceOf(request)
+  const source = exchange.client.address
   switch (request.method) {
     case 'GET':
       return { ...parseTokenQuery(exchange.query, request.headers.authorization), source }
@@ -102,17 +91,4 @@ function bodyOf({ token, expiresIn, issuedAt, scopes, refreshToken }: IssuedToke
     issued_at: new Date(issuedAt).toISOString(),
     ...(refreshToken === undefined ? {} : { refresh_token: refreshToken })
   }
-}
-
-/** A 401 names how to sign in here, which is not with the bearer token that is being asked for. */
-function withHeaders(door: Door, error: unknown): unknown {
-  if (!(error instanceof RegistryError)) return error
-  const { message, detail, cause } = error
-  const headers = { ...error.headers, 'Cache-Control': 'no-store', ...challengeOf(door, error) }
-  return new RegistryError(error.reason, { message, detail, headers, cause })
-}
-
-function challengeOf(door: Door, { reason }: RegistryError): Record<string, string> {
-  const { basic } = door.guard
-  return reason === 'UNAUTHORIZED' && basic !== undefined ? { 'WWW-Authenticate': basic } : {}
 }

@@ -35,6 +35,7 @@ export function appInit(config: Config): AppInit {
     ...(http.host === undefined ? {} : { host: http.host }),
     relativeUrls: http.relativeurls,
     headers: http.headers,
+    trustProxy: http.trustproxy,
     deleteEnabled: storage.delete.enabled,
     readOnly: storage.maintenance.readonly.enabled,
     auditPulls: log.audit.pulls,

@@ -190,17 +190,26 @@ describe('Location', () => {
     [{ host: 'https://reg.example.org', relativeUrls: true }, {}, /^\/v2\/app\//],
     [{ relativeUrls: false }, { Host: 'here:5000' }, /^http:\/\/here:5000\/v2\/app\//],
     [
-      { relativeUrls: false },
-      { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'out, in' },
+      { relativeUrls: false, trustProxy: ['loopback'] },
+      { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'invented, out' },
       /^https:\/\/out\/v2\/app\//
     ],
     [
-      { relativeUrls: false },
-      { Forwarded: 'for=1.2.3.4;proto=https;host="out:1", for=x;host=in' },
+      { relativeUrls: false, trustProxy: ['loopback'] },
+      { Forwarded: 'for=1.2.3.4;proto=https;host="out:1", for=127.0.0.2;host=in' },
       /^https:\/\/out:1\/v2\/app\//
     ],
-    [{ relativeUrls: false }, { 'X-Forwarded-Host': 'evil"><x' }, /^\/v2\/app\//],
-    [{ relativeUrls: false }, { 'X-Forwarded-Proto': 'gopher', Host: 'here' }, /^http:\/\/here\/v2\/app\//]
+    [{ relativeUrls: false, trustProxy: ['loopback'] }, { 'X-Forwarded-Host': 'evil"><x' }, /^\/v2\/app\//],
+    [
+      { relativeUrls: false },
+      { 'X-Forwarded-Host': 'evil.example', 'X-Forwarded-Proto': 'https', Host: 'here' },
+      /^http:\/\/here\/v2\/app\//
+    ],
+    [
+      { relativeUrls: false, trustProxy: ['loopback'] },
+      { 'X-Forwarded-Proto': 'gopher', Host: 'here' },
+      /^http:\/\/here\/v2\/app\//
+    ]
   ])('%j %j', async (init, headers, pattern) => {
     expect(await locationOf({ init }, headers)).toMatch(pattern)
   })

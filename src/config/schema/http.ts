@@ -73,6 +73,34 @@ export const http = section('The listener of the registry.', {
       description: 'Accepted for distribution’s sake. Upload state is kept on this node, so nothing needs signing.'
     })
   ),
+  trustproxy: list(
+    Type.String({
+      format: 'proxy',
+      noun: 'a proxy',
+      write: 'an address, a network such as 10.0.0.0/8, or one of the words loopback and private'
+    }),
+    {
+      default: [],
+      single: true,
+      description:
+        'Proxies in front whose `X-Forwarded-For`, `-Proto` and `-Host`, or `Forwarded`, are believed: addresses, networks, `loopback`, `private` (RFC 1918, RFC 4193). Of anybody else they are not read, as everybody can write them; a unix socket’s other end is believed always.'
+    }
+  ),
+  hosts: Type.Optional(
+    list(
+      Type.String({
+        format: 'host-pattern',
+        noun: 'a host name',
+        write: 'one without port such as registry.example.org, or *.example.org; * is every host'
+      }),
+      {
+        single: true,
+        description:
+          'Names that this node may be called by in `Host`, besides `localhost`, loopback addresses, its own address, and the host of `http.host`; any other gets 421. Ports do not matter.',
+        defaultNote: 'on a loopback address none, elsewhere `*`'
+      }
+    )
+  ),
   relativeurls: flag({
     description: 'Whether `Location` is relative, which is right behind any proxy.',
     defaultNote: '`true` (distribution: `false`); `false` when `http.host` is set'
