@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path'
+import type { Config } from '../config.ts'
 import { exitCodes } from './exit-codes.ts'
 import { CommandFailure } from './explain.ts'
 import { namesRemote } from './remote-host.ts'
@@ -9,6 +10,7 @@ import type { Shell } from './shell.ts'
 export interface KeyPlace {
   folder: string
   file: string
+  config: Config
 }
 
 /**
@@ -23,5 +25,5 @@ export async function findKey(shell: Shell): Promise<KeyPlace> {
   const { config } = await readSettings(shell)
   const folder = resolve(config.storage.filesystem.rootdirectory)
   const { file } = config.ipfs.key
-  return { folder, file: file === undefined ? join(folder, 'ipfs', 'key') : resolve(file) }
+  return { folder, file: file === undefined ? join(folder, 'ipfs', 'key') : resolve(file), config }
 }

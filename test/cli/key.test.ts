@@ -161,6 +161,18 @@ describe('key rotate', () => {
     expect((await readFile(`${keyFile()}.${old.peerId}`)).equals(old.bytes)).toBe(true)
   })
 
+  it('is an entry of the audit log, which holds nothing of the key', async () => {
+    const path = join(folder, 'audit.log')
+    const env = { REGISTRY_LOG_AUDIT_PATH: path }
+    const rotated = await run(['key', 'rotate', '--data', data], env)
+    const peerId = rotated.stdout.trim().split(' ').at(-1)
+    const lines = (await readFile(path, 'utf8')).trimEnd().split('\n')
+    expect(lines.map(line => JSON.parse(line))).toMatchObject([
+      { subject: 'operator', action: 'key', reference: peerId, outcome: 'allowed' }
+    ])
+    expectNoSecret({ code: 0, stdout: lines.join(), stderr: '' }, { bytes: await readFile(keyFile()) })
+  })
+
   it('refuses beside a running node, as import does', async () => {
     const old = await givenKey()
     await givenKey(join(folder, 'next.key'))

@@ -5,6 +5,7 @@ import { confirm } from '../confirm.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
 import { CommandFailure } from '../explain.ts'
 import { findKey, type KeyPlace } from '../key-place.ts'
+import { createLog } from '../log.ts'
 import type { Register } from '../program.ts'
 import { readSecret } from '../read-secret.ts'
 import type { Shell } from '../shell.ts'
@@ -112,10 +113,28 @@ async function replaceKey(shell: Shell, key: NodeKey, yes: boolean): Promise<Exi
   if (old !== undefined && !yes && !(await confirm(shell, question(old, key.peerId), 'to change the peer ID'))) {
     return exitCodes.failure
   }
-  const kept = await key.putInto(place.file)
+  const kept = await audited(shell, place, key)
   out.write(`${old === undefined ? '' : `old peer ID  ${old}\n`}new peer ID  ${key.peerId}\n`)
   if (kept !== undefined) err.write(`${consequences(kept)}\n`)
   return exitCodes.ok
+}
+
+/** Told to the same audit log that the node would tell. */
+async function audited(shell: Shell, { config, file }: KeyPlace, key: NodeKey): Promise<string | undefined> {
+  const { openAudit } = await import('../../node/audit.ts')
+  const log = createLog({ ...config.log, formatter: 'text', level: 'warn' }, shell.terminal.err)
+  const audit = await openAudit(config.log.audit, log)
+  const entry = { subject: 'operator', action: 'key', reference: key.peerId } as const
+  try {
+    const kept = await key.putInto(file)
+    audit?.record({ ...entry, outcome: 'allowed' })
+    return kept
+  } catch (error) {
+    audit?.record({ ...entry, outcome: 'failed' })
+    throw error
+  } finally {
+    await audit?.close()
+  }
 }
 
 function question(old: string, next: string): string {
