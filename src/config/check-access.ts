@@ -1,6 +1,6 @@
 import { parseRuleSubject } from '../access/rule-subject.ts'
 import type { RuleSubject } from '../access/rules.ts'
-import { accessRules, asksWho, exposedAddress } from './exposure.ts'
+import { accessRules, asksWho, exposedAddress, exposedBy } from './exposure.ts'
 import { type Finding, findingAt } from './finding.ts'
 import { showValue } from './problem.ts'
 import type { Config } from './schema.ts'
@@ -54,19 +54,21 @@ function* ruleSubjects(config: Config): Generator<{ subject: RuleSubject; text: 
 
 /** What an operator should know about who may do what, although the node starts. */
 export function* accessAdvice(config: Config): Generator<string> {
+  const exposed = exposedBy(config)
+  if (!asksWho(config) && exposed !== undefined) yield nothingAsks(config, exposed)
   const open = exposedAddress(config)
-  if (!asksWho(config) && open !== undefined) yield nothingAsks(config, open)
-  if (config.auth.htpasswd !== undefined && open !== undefined && config.http.tls === undefined) {
+  const { tls, trustproxy } = config.http
+  if (config.auth.htpasswd !== undefined && open !== undefined && tls === undefined && trustproxy.length === 0) {
     yield `http.addr ${open} is reachable from other machines and speaks plain HTTP: passwords can be read on their way. Set http.tls, or let a proxy on this machine speak TLS and http.addr be 127.0.0.1:5005`
   }
   yield* uselessRules(config)
 }
 
-function nothingAsks({ access }: Config, address: string): string {
-  const reachable = `http.addr ${address} is reachable from other machines and nothing asks for a password`
+function nothingAsks({ access }: Config, exposed: string): string {
+  const reachable = `${exposed}: other machines reach this node and nothing asks for a password`
   return access === 'open'
-    ? `${reachable}: with access: open, whoever reaches it can push, pull, delete and administer. Set auth.htpasswd to ask who it is, or http.addr to 127.0.0.1:5005 to keep it to this machine`
-    : `${reachable}: whoever reaches it can push and pull; delete, fetch and admin are off. Set auth.htpasswd to ask who it is, or http.addr to 127.0.0.1:5005 to keep it to this machine; access: open turns everything on for everybody`
+    ? `${reachable}: with access: open, whoever reaches it can push, pull, delete and administer. Set auth.htpasswd to ask who it is, or keep the node to this machine (http.addr: 127.0.0.1:5005, no http.trustproxy)`
+    : `${reachable}: whoever reaches it can push and pull; delete, fetch and admin are off. Set auth.htpasswd to ask who it is, or keep the node to this machine (http.addr: 127.0.0.1:5005, no http.trustproxy); access: open turns everything on for everybody`
 }
 
 /** Rules that nobody can come under, and rules that make all others void. */

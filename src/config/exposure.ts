@@ -1,7 +1,17 @@
 import { isLoopback, readAddress } from './address.ts'
 import type { Config } from './schema.ts'
 
-/** The first address by which other machines can reach the registry; `undefined` when only this one can. */
+/**
+ * The setting by which other machines can reach the registry, e.g. `http.addr :5000`; `undefined` when only this one can. A
+ * proxy on this machine is trusted to speak for others because there are others.
+ */
+export function exposedBy(config: Config): string | undefined {
+  const address = exposedAddress(config)
+  if (address !== undefined) return `http.addr ${address}`
+  return config.http.trustproxy.length > 0 ? 'http.trustproxy' : undefined
+}
+
+/** The first address that machines beside this one can reach; `undefined` when there is none. */
 export function exposedAddress({ http }: Config): string | undefined {
   return http.addr.find(text => {
     const address = readAddress(text, http.net)

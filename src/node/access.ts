@@ -3,7 +3,7 @@ import { createImmutableTags, type ImmutableTag } from '../access/immutable.ts'
 import { everything, parsePattern } from '../access/pattern.ts'
 import { parseRuleSubject } from '../access/rule-subject.ts'
 import type { AccessRule, RuleSubject } from '../access/rules.ts'
-import { accessRules, asksWho, type Config, exposedAddress } from '../config.ts'
+import { accessRules, asksWho, type Config, exposedBy } from '../config.ts'
 
 /** What every door of a node asks. */
 export interface NodeAccess {
@@ -21,7 +21,7 @@ export function configuredAccess(config: Config): NodeAccess {
     )
   )
   if (asksWho(config)) return { authorize: createAuthorize({ rules: configuredRules(config) }), immutable }
-  if (config.access === 'open' || exposedAddress(config) === undefined) return { authorize: openAccess, immutable }
+  if (config.access === 'open' || exposedBy(config) === undefined) return { authorize: openAccess, immutable }
   return { authorize: createAuthorize({ rules: exposedRules }), immutable, openHint: exposedHint }
 }
 

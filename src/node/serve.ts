@@ -54,6 +54,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
       ? closers.add(watchStorage(node.files, log, storagedriver), it => it.close())
       : undefined
     const metrics = await listenDebug(config, log, health, closers)
+    const { openHint } = node.access
     const { authentication } = closers.add(await openCredentials(config, { ...node.access, ...node, log }, init), it =>
       it.close()
     )
@@ -61,13 +62,14 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
       {
         registry: node.registry,
         authorize: node.access.authorize,
+        immutable: node.access.immutable,
         ...(authentication && { authentication }),
         log,
         ...(node.audit && { audit: node.audit }),
         ...(metrics && { metrics }),
         ...(health && { health })
       },
-      appInit(config)
+      { ...appInit(config), ...(openHint && { openHint }) }
     )
     const listening = closers.add(await listenOci(app, config), it => it.drain(0))
     signal?.throwIfAborted()

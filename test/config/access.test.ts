@@ -194,7 +194,14 @@ describe('advice', () => {
     ['', []],
     [htpasswd, []],
     ['access: open', []],
-    [elsewhere, [/http\.addr :5000 is reachable .* push and pull; delete, fetch and admin are off.* access: open/]],
+    [
+      elsewhere,
+      [
+        /^http\.addr :5000: other machines reach this node .* push and pull; delete, fetch and admin are off.* access: open/
+      ]
+    ],
+    ['http: {trustproxy: loopback}', [/^http\.trustproxy: other machines reach this node .* admin are off/]],
+    [`http: {trustproxy: loopback}\n${htpasswd}`, []],
     [`${elsewhere}\naccess: open`, [/with access: open, whoever reaches it can push, pull, delete and administer/]],
     [`${tls}\n${htpasswd}`, []],
     [`${elsewhere}\n${htpasswd}`, [/speaks plain HTTP: passwords can be read on their way/]],
