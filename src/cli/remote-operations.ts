@@ -80,7 +80,7 @@ function explainRefusal(name: string): (error: unknown) => never {
 
 const refusals: Readonly<Record<number, string>> = {
   401: 'wants a token that it made and that has not expired: give it with --token-file',
-  403: 'does not let you administer it: give a token with the action admin on **',
+  403: 'does not let you administer it, which takes the action admin on **',
   404: 'has no admin API there: check the address, and that it ends in the http.prefix of the node if it has one'
 }
 
