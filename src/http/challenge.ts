@@ -16,10 +16,7 @@ export interface Challenges {
 
 export function createChallenges(init: ChallengeInit, locations: Locations): Challenges {
   const service = quote(init.service)
-  const realmOf =
-    init.realm === undefined
-      ? (request: IncomingMessage) => quote(locations.absolute(request, '/token'))
-      : always(quote(init.realm))
+  const realmOf = realmFor(init, locations)
   return {
     basic: `Basic realm=${service}, charset="UTF-8"`,
     bearer: (request, scopes, error) => {
@@ -30,8 +27,11 @@ export function createChallenges(init: ChallengeInit, locations: Locations): Cha
   }
 }
 
-function always<T>(value: T): () => T {
-  return () => value
+function realmFor({ realm, realmPath }: ChallengeInit, locations: Locations): (request: IncomingMessage) => string {
+  if (realmPath !== undefined) return request => quote(locations.atRoot(request, realmPath))
+  if (realm === undefined) return request => quote(locations.absolute(request, '/token'))
+  const quoted = quote(realm)
+  return () => quoted
 }
 
 /** A quoted string (RFC 9110, section 5.6.4); control characters cannot stand in one. */

@@ -4,7 +4,7 @@ import { parseDigest } from '../oci/digest.ts'
 import { type ManifestReference, parseRepository, parseTag } from '../oci/reference.ts'
 import type { AbortOptions, Log } from '../registry/ports.ts'
 import type { Page, PageRequest, Registry } from '../registry/registry.ts'
-import { auditControl } from './audit-control.ts'
+import { auditControl, type WhoAdministers } from './audit-control.ts'
 import { addTokenRoutes, type TokenRoutesComponents } from './control/tokens.ts'
 import {
   controlProtocol,
@@ -39,14 +39,25 @@ export interface ControlComponents {
 const pageSize = 1000
 
 /** The door for the command line beside a running node: see {@link ./control-protocol.ts}. Whoever reaches it owns the node. */
-export function createControlApp({ registry, node, log, audit, access }: ControlComponents): FastifyInstance {
+export function createControlApp(components: ControlComponents): FastifyInstance {
+  const app = createControlFastify(components)
+  addControlRoutes(app, components)
+  return app
+}
+
+/** An application that {@link addControlRoutes} fits in. */
+export function createControlFastify({ log, audit }: ControlComponents, who?: WhoAdministers): FastifyInstance {
   // A body that does not fit its schema is refused, never bent until it does.
   const ajv = { customOptions: { removeAdditional: false, coerceTypes: false } }
   const app = fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true, ajv })
   answerErrors(app, log)
-  if (audit !== undefined) auditControl(app, audit)
+  if (audit !== undefined) auditControl(app, audit, who)
   app.addHook('onError', async (_request, reply, error) => void reply.header(reasonHeader, reasonOf(error)))
+  return app
+}
 
+/** The control protocol, for those whom the door lets in. */
+export function addControlRoutes(app: FastifyInstance, { registry, node, access }: ControlComponents): void {
   app.get('/version', async (): Promise<VersionResponse> => ({ version: node.version, protocol: controlProtocol }))
   app.get('/id', async () => node.identity())
   app.get<{ Querystring: { repository?: string } }>('/ls', (request, reply) =>
@@ -76,7 +87,6 @@ export function createControlApp({ registry, node, log, audit, access }: Control
     })
   )
   if (access !== undefined) addTokenRoutes(app, access)
-  return app
 }
 
 async function list(registry: Registry, reply: FastifyReply, name: string | undefined): Promise<void> {

@@ -1,8 +1,12 @@
 import fastify, { type FastifyInstance } from 'fastify'
+import { wholeNode } from '../access/authorize.ts'
 import type { Log } from '../registry/ports.ts'
+import { Guard, type GuardComponents } from './guard.ts'
 import type { Health } from './health.ts'
+import { createLocations } from './location.ts'
 import type { HttpMetrics } from './metrics.ts'
 import { answerErrors, sendHealth } from './ops-routes.ts'
+import { createClientOf } from './source.ts'
 
 export interface DebugComponents {
   log: Log
@@ -11,13 +15,16 @@ export interface DebugComponents {
   /** Path of the metrics. Default `/metrics`. */
   path?: string
   health?: Health
+  /** Where somebody signs in: whoever asks must have `admin`, except for what every door tells probes. */
+  access?: Omit<GuardComponents, 'locations' | 'clientOf'>
 }
 
 /** `http.debug.addr`: what an operator's network may see and clients may not. */
 export function createDebugApp(components: DebugComponents): FastifyInstance {
-  const { metrics, health, log } = components
+  const { metrics, health, log, access } = components
   const app = fastify({ logger: false })
   answerErrors(app, log)
+  if (access !== undefined) guardAll(app, access)
   if (metrics !== undefined) {
     app.get(components.path ?? '/metrics', async (_request, reply) => {
       reply.header('Content-Type', metrics.registry.contentType)
@@ -28,4 +35,20 @@ export function createDebugApp(components: DebugComponents): FastifyInstance {
   app.get('/livez', (_request, reply) => reply.send({ status: 'ok' }))
   app.get('/readyz', (_request, reply) => sendHealth(reply, health))
   return app
+}
+
+const probes: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+
+function guardAll(app: FastifyInstance, access: NonNullable<DebugComponents['access']>): void {
+  const clientOf = createClientOf()
+  const guard = new Guard({ ...access, clientOf, locations: createLocations({ clientOf }) })
+  app.addHook('onRequest', async ({ raw, url }) => {
+    if (probes.has(url)) return
+    try {
+      guard.demand(await guard.identify(raw), 'admin', wholeNode)
+    } catch (error) {
+      // There is no token server at this address.
+      throw guard.withBasic(error)
+    }
+  })
 }

@@ -51,8 +51,8 @@ export async function putManifest(
   for (let round = 1; ; round++) {
     const conditions = [
       ...(await ifMatchConditions(registration, repository, digest, request, options)),
-      ...(await checkReferences(registration, repository, manifest, options)),
       ...(await tagConditions(registration, repository, digest, request, options)),
+      ...(await checkReferences(registration, repository, manifest, options)),
       ...fitting(registration, repository, { as: 'manifest', digest, size: bytes.length })
     ]
     const built = await imageOf(registration, repository, digest, bytes, options)
