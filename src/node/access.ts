@@ -25,6 +25,12 @@ export function configuredAccess(config: Config): NodeAccess {
   return { authorize: createAuthorize({ rules: exposedRules }), immutable, openHint: exposedHint }
 }
 
+/** What to tell the operator of tokens that nobody is asked for. */
+export function tokenAdvice(config: Config, tokens: number): string | undefined {
+  if (tokens === 0 || asksWho(config)) return undefined
+  return `there are tokens (${tokens}), and nobody is asked for one: whoever reaches this node comes in without. Set auth.htpasswd, or rules as access:, or remove them with "pinnace token rm"`
+}
+
 function ruleFor(subject: RuleSubject, ...actions: Action[]): AccessRule {
   return { subject, pattern: everything, actions: new Set(actions) }
 }

@@ -10,6 +10,7 @@ import { listenControl } from '../http/listen-control.ts'
 import { createHttpMetrics, type HttpMetrics } from '../http/metrics.ts'
 import { type Identity, type OpenNode, openNode } from '../node.ts'
 import type { Log } from '../registry/ports.ts'
+import { tokenAdvice } from './access.ts'
 import { Closers } from './closers.ts'
 import { openCredentials } from './credentials.ts'
 import { scheduleMaintenance } from './schedule.ts'
@@ -55,6 +56,8 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
       : undefined
     const metrics = await listenDebug(config, log, health, closers)
     const { openHint } = node.access
+    const advice = tokenAdvice(config, node.tokens.list().length)
+    if (advice !== undefined) log.warn({}, advice)
     const { authentication } = closers.add(await openCredentials(config, { ...node.access, ...node, log }, init), it =>
       it.close()
     )

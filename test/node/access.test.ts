@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from 'vitest'
 import { type Action, actions, wholeNode } from '../../src/access/authorize.ts'
 import { anonymous, operator, type Subject } from '../../src/access/subject.ts'
-import { configuredAccess } from '../../src/node/access.ts'
+import { configuredAccess, tokenAdvice } from '../../src/node/access.ts'
 import { loadText } from '../config/fixture.ts'
 
 const alice: Subject = { kind: 'user', name: 'alice', groups: ['dev'] }
@@ -70,4 +70,13 @@ test('immutable tags, by every pattern of a rule', async () => {
   expect(immutable('lib', 'stable')).toMatchObject({ tags: 'stable' })
   expect(immutable('lib', 'latest')).toBeUndefined()
   expect(immutable('other', 'v1')).toBeUndefined()
+})
+
+test('tokens that nobody is asked for are told of', async () => {
+  const adviceBy = async (text: string, count: number) =>
+    tokenAdvice((await loadText(`version: 0.1\n${text}\n`)).config, count)
+  expect(await adviceBy('', 2)).toMatch(/tokens \(2\), and nobody is asked for one/)
+  expect(await adviceBy('access: open', 1)).toMatch(/nobody is asked/)
+  for (const text of [users, 'access: []']) expect(await adviceBy(text, 2)).toBeUndefined()
+  expect(await adviceBy('', 0)).toBeUndefined()
 })
