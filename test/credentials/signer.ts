@@ -1,0 +1,84 @@
+import { execFileSync } from 'node:child_process'
+import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { exportJWK, type JWK, SignJWT } from 'jose'
+
+export interface Certificate {
+  /** Path of the private key. */
+  key: string
+  /** Path of the PEM certificate. */
+  cert: string
+  /** As `x5c` wants it. */
+  x5c: string
+}
+
+export interface CertificateInit {
+  issuer?: Certificate
+  days?: number
+  /** Arguments of `openssl req -addext`. */
+  extensions?: readonly string[]
+  /** Arguments of `openssl req -newkey`. */
+  newkey?: readonly string[]
+}
+
+const ec = ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'] as const
+
+/** Keys, certificates and tokens of a token server, made by openssl; its folder goes with {@link close}. */
+export class Signer {
+  readonly folder = mkdtempSync(join(tmpdir(), 'pinnace-signer-'))
+
+  /** A self-signed certificate, or one of an issuer. */
+  certificate(name: string, { issuer, days = 30, extensions = [], newkey = ec }: CertificateInit = {}): Certificate {
+    const [key, cert] = [join(this.folder, `${name}.key`), join(this.folder, `${name}.pem`)]
+    const by = issuer === undefined ? [] : ['-CA', issuer.cert, '-CAkey', issuer.key]
+    const wanted = extensions.flatMap(extension => ['-addext', extension])
+    const config = join(this.folder, 'openssl.cnf')
+    // Without a file of its own openssl adds the extensions of a certificate authority.
+    writeFileSync(config, '[req]\ndistinguished_name=dn\n[dn]\n')
+    const args = ['req', '-config', config, '-x509', '-nodes', '-newkey', ...newkey, '-keyout', key, '-out', cert]
+    openssl(...args, '-subj', `/CN=${name}`, '-days', String(days), ...by, ...wanted)
+    return { key, cert, x5c: new X509Certificate(readFileSync(cert)).raw.toString('base64') }
+  }
+
+  /** A file in the folder. */
+  file(name: string, text: string): string {
+    const path = join(this.folder, name)
+    writeFileSync(path, text)
+    return path
+  }
+
+  close(): void {
+    rmSync(this.folder, { recursive: true })
+  }
+}
+
+export function privateKey({ key }: Certificate): KeyObject {
+  return createPrivateKey(readFileSync(key))
+}
+
+export function publicKey({ key }: Certificate): KeyObject {
+  return createPublicKey(readFileSync(key))
+}
+
+export function publicJwk(certificate: Certificate): Promise<JWK> {
+  return exportJWK(publicKey(certificate))
+}
+
+/** A token signed by jose with a key that openssl made. */
+export function sign(by: Certificate, header: object, claims: object, alg = 'ES256'): Promise<string> {
+  return new SignJWT({ ...claims }).setProtectedHeader({ alg, typ: 'JWT', ...header }).sign(privateKey(by))
+}
+
+/** A token signed by openssl itself, RS256. */
+export function signWithOpenssl(by: Certificate, header: object, claims: object): string {
+  const parts = [{ alg: 'RS256', typ: 'JWT', ...header }, claims]
+  const text = parts.map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
+  const signature = execFileSync('openssl', ['dgst', '-sha256', '-sign', by.key], { input: text })
+  return `${text}.${signature.toString('base64url')}`
+}
+
+export function openssl(...args: readonly string[]): Buffer {
+  return execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'] })
+}
