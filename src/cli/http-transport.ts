@@ -54,7 +54,7 @@ export class HttpTransport implements ControlTransport {
     const init = { agent: this.#agent, method, headers, ...(options?.signal && { signal: options.signal }) }
     return new Promise((settle, reject) => {
       const sent = url.protocol === 'http:' ? request(target, init) : requestSecurely(target, init)
-      limitConnecting(sent)
+      watchConnection(sent)
       sent.once('response', settle)
       sent.once('error', error => reject(options?.signal?.aborted ? options.signal.reason : this.#explain(error)))
       sent.end(body)
@@ -89,8 +89,12 @@ const untrusted = new Set([
   'CERT_SIGNATURE_FAILURE'
 ])
 
-function limitConnecting(sent: ClientRequest): void {
+/** ms of silence after which the system asks whether the other end is still there. */
+const probeAfter = 30_000
+
+function watchConnection(sent: ClientRequest): void {
   sent.once('socket', socket => {
+    socket.setKeepAlive(true, probeAfter)
     if (!socket.connecting) return
     const ready = 'encrypted' in socket ? 'secureConnect' : 'connect'
     const timer = setTimeout(() => sent.destroy(new Error(`no connection within ${patience / 1000} s`)), patience)
