@@ -14,11 +14,16 @@ const operatorByControl: WhoAdministers = () => ({ subject: 'operator', from: 'c
 export function auditControl(app: FastifyInstance, audit: AuditLog, who: WhoAdministers = operatorByControl): void {
   app.addHook('onResponse', async (request, reply) => {
     const { statusCode: status } = reply.raw
-    const refused = status === 401 || status === 403
-    if (!refused && (request.method === 'GET' || request.method === 'HEAD' || request.url === '/inspect')) return
+    const refused = (status === 401 && request.headers.authorization !== undefined) || status === 403
+    // Asking without a credential is how clients find out that they need one.
+    if (!refused && (status === 401 || onlyReads(request))) return
     const outcome = refused ? 'denied' : status < 400 ? 'allowed' : 'failed'
     audit.record({ ...who(request), ...aboutRequest(request), outcome, status })
   })
+}
+
+function onlyReads({ method, url }: FastifyRequest): boolean {
+  return method === 'GET' || method === 'HEAD' || /\/inspect(?:\?|$)/.test(url)
 }
 
 function aboutRequest({ url, body }: FastifyRequest): Pick<Audited, 'action'> & Partial<AuditEntry> {

@@ -32,6 +32,8 @@ export function createAuditor({ audit, authorize }: AuditorComponents, init: Aud
   const isPrivate = (target: Target) => 'repository' in target && !authorize(anonymous, 'pull', target.repository)
   return (exchange, from) => {
     const { target, response, request } = exchange
+    // Another door's, which tells of itself.
+    if (exchange.route === 'other') return
     const status = response.headersSent ? response.statusCode : undefined
     const outcome = outcomeOf(exchange, status)
     // Asking without a credential is how clients find out that they need one.
