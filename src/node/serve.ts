@@ -1,8 +1,9 @@
 import { networkInterfaces } from 'node:os'
-import { asksWho } from '../config/exposure.ts'
-import { type Config, type ListenAddress, listenAddresses, readAddress } from '../config.ts'
+import type { Authentication } from '../access/authentication.ts'
+import type { Authorize } from '../access/authorize.ts'
+import { asksWho, type Config, isLoopback, type ListenAddress, listenAddresses, readAddress } from '../config.ts'
 import { type App, createApp } from '../http/app.ts'
-import { createControlApp } from '../http/control-app.ts'
+import { type ControlComponents, createControlApp } from '../http/control-app.ts'
 import { createDebugApp } from '../http/debug-app.ts'
 import type { Health } from '../http/health.ts'
 import { type Listening, listen } from '../http/listen.ts'
@@ -54,19 +55,21 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     const health = storagedriver.enabled
       ? closers.add(watchStorage(node.files, log, storagedriver), it => it.close())
       : undefined
-    const metrics = await listenDebug(config, log, health, closers)
     const { openHint } = node.access
     const advice = tokenAdvice(config, node.tokens.list().length)
     if (advice !== undefined) log.warn({}, advice)
     const { authentication } = closers.add(await openCredentials(config, { ...node.access, ...node, log }, init), it =>
       it.close()
     )
+    const access = { ...node.access, ...(authentication && { authentication }) }
+    const metrics = await listenDebug(config, { log, access, ...(health && { health }) }, closers)
+    const identity = () => peer.identity()
+    const control = controlled(node, config, init, identity)
     const app = createApp(
       {
         registry: node.registry,
-        authorize: node.access.authorize,
-        immutable: node.access.immutable,
-        ...(authentication && { authentication }),
+        ...access,
+        control,
         log,
         ...(node.audit && { audit: node.audit }),
         ...(metrics && { metrics }),
@@ -78,11 +81,11 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     signal?.throwIfAborted()
     const peer = startPeer(node, config, log)
     closers.add(peer, it => it.close())
-    await listenForCommands(node, config, () => peer.identity(), init, closers)
+    await listenForCommands(node, { ...control, log }, closers)
     closers.add(scheduleMaintenance(node.registry, config, log), it => it.close())
     return {
       addresses: listening.urls,
-      identity: () => peer.identity(),
+      identity,
       drain: async timeoutMs => {
         const cut = await listening.drain(timeoutMs)
         if (cut > 0) log.warn({ connections: cut }, 'http.draintimeout is over: requests under way were cut')
@@ -112,34 +115,48 @@ function presentAddresses(addresses: ListenAddress[]): ListenAddress[] {
   return addresses.filter(address => present || address.kind === 'unix' || address.host !== '::1')
 }
 
-/** `http.debug`: metrics exist only where somebody can read them. */
-async function listenDebug(
-  config: Config,
-  log: Log,
-  health: Health | undefined,
-  closers: Closers
-): Promise<HttpMetrics | undefined> {
+interface DebugParts {
+  log: Log
+  access: { authorize: Authorize; authentication?: Authentication }
+  health?: Health
+}
+
+/** `http.debug`: metrics exist only where somebody can read them, which from elsewhere takes `admin` once somebody can sign in. */
+async function listenDebug(config: Config, parts: DebugParts, closers: Closers): Promise<HttpMetrics | undefined> {
+  const { log, health, access } = parts
   const { addr, prometheus } = config.http.debug
   const address = addr === undefined ? undefined : readAddress(addr)
   if (address === undefined || !('port' in address)) return undefined
   const metrics = prometheus.enabled ? createHttpMetrics() : undefined
-  const app = createDebugApp({ log, path: prometheus.path, ...(metrics && { metrics }), ...(health && { health }) })
+  const isGuarded = access.authentication !== undefined && !isLoopback(address)
+  const app = createDebugApp({
+    log,
+    path: prometheus.path,
+    ...(isGuarded && { access }),
+    ...(metrics && { metrics }),
+    ...(health && { health })
+  })
   closers.add(app, it => it.close())
   await app.listen(address)
   return metrics
 }
 
-async function listenForCommands(
+/** What administers the node, by its socket or from afar. */
+function controlled(
   node: OpenNode,
   config: Config,
-  identity: () => Promise<Identity>,
-  init: ServeInit,
+  { version }: ServeInit,
+  identity: () => Promise<Identity>
+): Required<Pick<ControlComponents, 'node' | 'access'>> {
+  return { node: { version, identity }, access: { tokens: node.tokens, authenticating: asksWho(config) } }
+}
+
+async function listenForCommands(
+  node: OpenNode,
+  components: Pick<ControlComponents, 'node' | 'access' | 'log'>,
   closers: Closers
 ): Promise<void> {
-  const { log, version } = init
-  const access = { tokens: node.tokens, authenticating: asksWho(config) }
   const { registry, audit } = node
-  const components = { registry, node: { version, identity }, access, log, ...(audit && { audit }) }
-  const app = closers.add(createControlApp(components), it => it.close())
+  const app = closers.add(createControlApp({ ...components, registry, ...(audit && { audit }) }), it => it.close())
   await listenControl(app, await node.publishControlSocket())
 }
