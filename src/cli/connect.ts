@@ -29,9 +29,10 @@ const pause = 100
  */
 export async function connect(shell: Shell): Promise<Operations> {
   const host = await remoteHost(shell, process.env)
-  if (host !== undefined)
+  if (host !== undefined) {
     const { HttpTransport } = await import('./http-transport.ts')
     return remoteOperations(new HttpTransport(host), { signal: shell.signal, registryHost: host.url.host })
+  }
   const { config } = await readSettings(shell)
   const folder = resolve(config.storage.filesystem.rootdirectory)
   if ((await stat(folder).catch(() => undefined)) === undefined) {
