@@ -43,19 +43,59 @@ is wanted and the value is no YAML scalar, it is taken as it is (\`REGISTRY_HTTP
 
 A variable that begins with \`REGISTRY_\` and names no key is ignored with a warning, as distribution does: container
 platforms set such names for a service that is called "registry".
+
+## Who may do what
+
+Without \`auth\` and \`access\` nobody is asked for a password and everybody may do everything, on this machine. Where other
+machines reach the node (\`http.addr\` is not loopback alone, or \`http.trustproxy\` is set) they may pull and push; \`delete\`,
+\`fetch\` and \`admin\` are off until \`access: open\` turns them on.
+
+\`auth.htpasswd\` or \`auth.token\` says who somebody is. Without \`access\`, users of the htpasswd file then pull and push
+everything, this node's own tokens do what they were made for, and anonymous does nothing. With \`access\`, rules say it:
+
+\`\`\`yaml
+auth:
+  htpasswd: {path: /etc/pinnace/htpasswd, groups: /etc/pinnace/groups}
+access:
+  - {subject: anonymous, repositories: public/**, actions: [pull]}
+  - {subject: user, repositories: "**", actions: [pull]}
+  - {subject: ["group:dev", "token:ci"], repositories: team/**, actions: [pull, push]}
+  - {subject: "group:dev", repositories: team/releases, actions: [pull, create]}
+  - {subject: user:alice, repositories: "**", actions: [admin]}
+immutable:
+  - {repositories: team/**, tags: v*}
+\`\`\`
+
+- Of the rules whose subject and pattern match, those with the most specific pattern count, all of them together; the order of the
+  file does not matter. Without any the answer is no. So \`group:dev\` pulls \`team/releases\` and adds tags to it, but moves none.
+- An exact name is more specific than a pattern; of two patterns the one with more literal characters, then the one with more
+  components, then the one without \`**\`.
+- What anonymous may, everybody may. Whoever has \`admin\` on \`"**"\`, the node as a whole, may everything everywhere.
+- A token's own repositories and actions are rules about that token alone; rules that name it, or \`token\`, join in.
+- With \`auth.token\` the tokens of that server say alone what their holders may: \`push\` includes \`create\`, \`*\` is everything but
+  \`admin\`. They are honoured until they expire, five minutes after they were issued at most.
+- What other peers fetch by IPFS is what anonymous may pull. The rest is answered as if it were not here.
+- Commands on this machine ask nobody: whoever can open the data folder owns the node.
+- A text that begins with \`*\` needs quotes in YAML.
+
+Files of passwords and groups are read again when they change, and count from the next request on; \`access\` is read at the start.
 `
 
 /** docs/configuration.md, made of the schema. */
 export function renderReference(): string {
   const keys = [...walkKeys(configSchema)]
-  const sections = keys.filter(key => isSection(key.schema) && !isEntry(key))
-  const top = table(keys.filter(key => !key.name.replace('[].', '').includes('.') && !isSection(key.schema)))
+  const sections = keys.filter(key => (isSection(key.schema) && !isEntry(key)) || isListOfSections(key))
+  const top = table(keys.filter(key => !key.name.includes('.') && !isSection(key.schema) && !isListOfSections(key)))
   const bodies = sections.map(section => renderSection(section, keys)).filter(body => body !== '')
   return `${[introduction, '## Keys\n', top, ...bodies, foreignSection()].join('\n')}`
 }
 
 function renderSection(section: Key, keys: readonly Key[]): string {
   const { description = '' } = annotations(section.schema)
+  if (isListOfSections(section)) {
+    const entries = keys.filter(key => key.name.startsWith(`${section.name}[].`))
+    return `### \`${section.name}\`\n\n${table([section, ...entries])}`
+  }
   const own = keys.filter(key => !isSection(key.schema) && parentOf(key.name, section.name))
   if (own.length === 0) return ''
   return `### \`${section.name}\`\n\n${description}\n\n${table(own)}`
@@ -75,6 +115,12 @@ without \`http.tls.certificate\`.
 
 function isSection(schema: TSchema): boolean {
   return KindGuard.IsObject(schema)
+}
+
+/** At the top of the file, such as `access`. */
+function isListOfSections({ name, schema }: Key): boolean {
+  const entry = listOf(schema)?.items
+  return !name.includes('.') && entry !== undefined && isSection(entry)
 }
 
 /** Fields of a list's entries are documented with the list. */
@@ -123,6 +169,7 @@ function typeName(schema: TSchema): string {
 }
 
 function plural(name: string): string {
+  if (name.endsWith('`')) return name
   return name.endsWith('s') ? `${name}es` : `${name}s`
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it, test } from 'vitest'
 import { type Action, actions, wholeNode } from '../../src/access/authorize.ts'
 import { anonymous, operator, type Subject } from '../../src/access/subject.ts'
+import { renderReference } from '../../src/config.ts'
 import { configuredAccess, tokenAdvice } from '../../src/node/access.ts'
 import { loadText } from '../config/fixture.ts'
 
@@ -79,4 +80,16 @@ test('tokens that nobody is asked for are told of', async () => {
   expect(await adviceBy('access: open', 1)).toMatch(/nobody is asked/)
   for (const text of [users, 'access: []']) expect(await adviceBy(text, 2)).toBeUndefined()
   expect(await adviceBy('', 0)).toBeUndefined()
+})
+
+test('the example of docs/configuration.md does what is said below it', async () => {
+  const example = /```yaml\n(auth:[^`]+)```/.exec(renderReference())?.[1] ?? ''
+  const bob: Subject = { kind: 'user', name: 'bob', groups: ['dev'] }
+  expect(await rightsBy(example, anonymous, 'public/x')).toEqual(['pull'])
+  expect(await rightsBy(example, anonymous, 'team/app')).toEqual([])
+  expect(await rightsBy(example, bob, 'team/app')).toEqual(['pull', 'push', 'create'])
+  expect(await rightsBy(example, bob, 'team/releases')).toEqual(['pull', 'create'])
+  expect(await rightsBy(example, bob, 'other')).toEqual(['pull'])
+  expect(await rightsBy(example, alice, 'team/releases')).toEqual(everything)
+  expect((await accessBy(example)).immutable('team/app', 'v1.0')).toBeDefined()
 })
