@@ -19,6 +19,8 @@ export interface PinnaceOptions {
   dataDir?: string
   /** Milliseconds until `/readyz` has to answer; default 60,000. */
   readyTimeout?: number
+  /** Path of a script to run instead of `pinnace serve`, with the configuration file as its argument. */
+  entry?: string
   signal?: AbortSignal
 }
 
@@ -169,7 +171,8 @@ async function serve(folder: string, config: Section, options: PinnaceOptions): 
   const scheme = isSection(config.http) && config.http.tls !== undefined ? 'https' : 'http'
   const prefix = isSection(config.http) && typeof config.http.prefix === 'string' ? config.http.prefix : '/'
   let found: URL | undefined
-  const daemon = await startProgram(process.execPath, [main, 'serve', file], {
+  const command = options.entry === undefined ? [main, 'serve', file] : [options.entry, file]
+  const daemon = await startProgram(process.execPath, command, {
     async ready(signal, logs) {
       for (const url of addressesIn(logs, scheme)) {
         if (!(await isReadyRegistry(url, prefix, signal).catch(() => false))) continue

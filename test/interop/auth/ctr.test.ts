@@ -1,0 +1,4 @@
+import { ctr } from './engine-clients.ts'
+import { describeAuthentication } from './scenarios.ts'
+
+describeAuthentication(ctr)

@@ -1,0 +1,4 @@
+import { docker } from './engine-clients.ts'
+import { describeAuthentication } from './scenarios.ts'
+
+describeAuthentication(docker)

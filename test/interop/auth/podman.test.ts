@@ -1,0 +1,4 @@
+import { podman } from './engine-clients.ts'
+import { describeAuthentication } from './scenarios.ts'
+
+describeAuthentication(podman)
