@@ -33,7 +33,7 @@ export function createAuditor({ audit, authorize }: AuditorComponents, init: Aud
   return (exchange, from) => {
     const { target, response, request } = exchange
     // Another door's, which tells of itself.
-    if (exchange.route === 'other') return
+    if (target === undefined && exchange.audited === undefined) return
     const status = response.headersSent ? response.statusCode : undefined
     const outcome = outcomeOf(exchange, status)
     // Asking without a credential is how clients find out that they need one.
