@@ -1,9 +1,12 @@
 import fc from 'fast-check'
 import { SignJWT } from 'jose'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { actions, createAuthorize } from '../../src/access/authorize.ts'
 import { networkOf } from '../../src/access/back-off-source.ts'
 import type { Caller } from '../../src/access/caller.ts'
+import { createAuthentication } from '../../src/access/identify.ts'
 import { parseCredential } from '../../src/access/identify-credential.ts'
+import type { ExternalClaims } from '../../src/access/ports.ts'
 import { Remembered } from '../../src/access/remembered.ts'
 import { RegistryError } from '../../src/errors.ts'
 import { Authenticated, basic, service } from './authenticated.ts'
@@ -190,6 +193,65 @@ describe('bearer tokens', () => {
     })
     await expect(ask(`Bearer ${refreshToken}`)).rejects.toMatchObject(unauthorized)
     await expect(ask(basic('alice', refreshToken ?? ''))).rejects.toMatchObject(unauthorized)
+  })
+})
+
+describe('tokens of another server', () => {
+  const now = 1_700_000_000_000
+  const external = (claims: Partial<ExternalClaims>) => {
+    const clock = { ms: now, now: () => clock.ms }
+    const verify = vi.fn(async () => ({
+      subject: 'bob',
+      access: [{ type: 'repository', name: 'team/app', actions: ['pull'] }],
+      expiresAt: now + 60_000,
+      ...claims
+    }))
+    const components = {
+      authorize: createAuthorize({ rules: [] }),
+      clock,
+      tokens: node.tokens,
+      bearers: { external: { verify } }
+    }
+    return { authentication: createAuthentication(components, { service }), clock, verify }
+  }
+
+  it('have no server here, and say alone what their holder may', async () => {
+    const access = [
+      { type: 'repository', name: 'team/app', actions: ['push', 'unknown'] },
+      { type: 'repository', name: 'all/*', actions: ['*'] },
+      { type: 'registry', name: 'catalog', actions: ['*'] }
+    ]
+    const { authentication } = external({ access })
+    expect(authentication.tokenServer).toBeUndefined()
+    const { subject, scopes } = await authentication.identify('Bearer a.b.c', here)
+    expect(scopes).toEqual(access)
+    const authorize = createAuthorize({ rules: [] })
+    const may = (repository: string) => actions.filter(action => authorize(subject, action, repository))
+    expect(may('team/app')).toEqual(['push', 'create'])
+    expect(may('all/*')).toEqual(['pull', 'push', 'create', 'delete', 'fetch'])
+    expect(may('all/one')).toEqual([])
+    expect(may('')).toEqual([])
+  })
+
+  it('are verified once, and are over when they are over', async () => {
+    const { authentication, clock, verify } = external({})
+    await authentication.identify('Bearer a.b.c', here)
+    clock.ms += 59_999
+    expect(authentication.identify('Bearer a.b.c', '192.0.2.9')).toMatchObject({ subject: { name: 'bob' } })
+    clock.ms += 1
+    // Not verified anew: one that does not say when it was issued counts from when it was seen first.
+    expect(() => authentication.identify('Bearer a.b.c', here)).toThrow(RegistryError)
+    expect(verify).toHaveBeenCalledOnce()
+  })
+
+  it('go with own tokens, and with no passwords', async () => {
+    const { authentication, verify } = external({})
+    const { token } = await node.tokens.create({ name: 'ci', grants: [{ repositories: '**', actions: ['pull'] }] })
+    expect(await authentication.identify(`Bearer ${token}`, here)).toMatchObject({ subject: { kind: 'token' } })
+    await expect(Promise.resolve(authentication.identify(basic('alice', 'x'), here))).rejects.toMatchObject(
+      unauthorized
+    )
+    expect(verify).not.toHaveBeenCalled()
   })
 })
 
