@@ -4,7 +4,7 @@ import { request as tlsRequest } from 'node:https'
 import { expect } from 'vitest'
 import { openAccess } from '../../src/access/authorize.ts'
 import { errorTable } from '../../src/errors.ts'
-import { type App, type AppInit, createApp } from '../../src/http/app.ts'
+import { type App, type AppComponents, type AppInit, createApp } from '../../src/http/app.ts'
 import { type ListenInit, listen } from '../../src/http/listen.ts'
 import { type Digest, type DigestAlgorithm, digestOf } from '../../src/oci/digest.ts'
 import type { RegistryInit } from '../../src/registry/components.ts'
@@ -15,6 +15,8 @@ export type { Answer } from '../http/serve.ts'
 
 export interface ServerOptions {
   app?: AppInit
+  /** Default: everybody may do everything. */
+  components?: Partial<AppComponents>
   listen?: ListenInit
   registry?: RegistryInit
   /** Another server's registry; stays open when this server closes. Default: one of its own. */
@@ -34,7 +36,7 @@ export interface Server {
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const store = options.store ?? (await openTemporaryRegistry(options.registry))
   const log = memoryLog()
-  const app = createApp({ registry: store.registry, authorize: openAccess, log }, options.app)
+  const app = createApp({ registry: store.registry, authorize: openAccess, log, ...options.components }, options.app)
   const listening = await listen(app, [{ host: '127.0.0.1', port: 0 }], options.listen)
   const url = new URL(listening.urls[0] ?? '')
   const port = Number(url.port)
