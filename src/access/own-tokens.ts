@@ -68,9 +68,11 @@ export class OwnTokens {
   async open(): Promise<void> {
     const records: TokenRecord[] = []
     for await (const record of this.#components.store.list()) records.push(record)
+    const over = new Set(records.filter(record => record.kind === 'refresh' && this.#expired(record)))
+    // At once, so that they share a sync.
+    await Promise.all([...over].map(({ id }) => this.#components.store.delete(id)))
     for (const record of records.sort((one, other) => (one.expiresAt ?? 0) - (other.expiresAt ?? 0))) {
-      if (record.kind === 'refresh' && this.#expired(record)) await this.#components.store.delete(record.id)
-      else this.#hold(record)
+      if (!over.has(record)) this.#hold(record)
     }
   }
 
@@ -119,7 +121,7 @@ export class OwnTokens {
       const held = this.#byName.get(nameOrId) ?? this.#byId.get(nameOrId)
       if (held === undefined) {
         throw new RegistryError('NOT_FOUND', {
-          message: `there is no token ${JSON.stringify(nameOrId)}: "pinnace token ls" lists those there are`
+          message: `there is no token ${showName(nameOrId)}: "pinnace token ls" lists those there are`
         })
       }
       await this.#drop(held)
@@ -278,4 +280,9 @@ export async function openOwnTokens(components: OwnTokensComponents, init: OwnTo
   const tokens = new OwnTokens(components, init)
   await tokens.open()
   return tokens
+}
+
+/** What was typed, unless it may be a token itself. */
+function showName(nameOrId: string): string {
+  return /pinnacer?_/.test(nameOrId) ? 'of that name or ID (its secret is neither)' : JSON.stringify(nameOrId)
 }

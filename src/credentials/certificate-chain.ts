@@ -13,6 +13,9 @@ export class UntrustedChain extends Error {
  * Follows the `x5c` of a JWT (RFC 7515, section 4.1.6: the signer's certificate, each further one certifying the one before)
  * to one of the roots. A certificate that is itself among the roots is trusted as it is, like distribution does.
  *
+ * Signatures are checked from the root downwards, each with a key that is already trusted: a stranger's own certificates
+ * may have keys that take long to check with.
+ *
  * @param now - ms since epoch; every certificate on the way must be valid then
  * @returns the signer's key
  * @throws {UntrustedChain}
@@ -23,19 +26,30 @@ export function verifyChain(x5c: unknown, roots: readonly X509Certificate[], now
   if (leaf === undefined) throw new UntrustedChain('x5c has no certificate')
   if (!readExtensions(leaf.raw).signs)
     throw new UntrustedChain('the key of the certificate is not for signatures (keyUsage)')
-  for (const [depth, certificate] of chain.entries()) {
+  const anchored = chain.findIndex((certificate, depth) => isAnchored(certificate, depth, roots, now))
+  if (anchored < 0) throw new UntrustedChain('the certificate does not lead to rootcertbundle')
+  for (let depth = anchored; depth >= 0; depth--) {
+    const [certificate, issuer] = [chain[depth], chain[depth + 1]]
+    if (certificate === undefined) continue
     checkCertificate(certificate, now)
-    if (roots.some(root => root.raw.equals(certificate.raw))) return leaf.publicKey
-    const root = roots.find(candidate => issued(candidate, certificate, depth))
-    if (root !== undefined) {
-      checkCertificate(root, now)
-      return leaf.publicKey
-    }
-    const next = chain[depth + 1]
-    if (next === undefined) break
-    if (!issued(next, certificate, depth)) throw new UntrustedChain('a certificate was not issued by the next one')
+    if (depth < anchored && !(issuer !== undefined && issued(issuer, certificate, depth)))
+      throw new UntrustedChain('a certificate was not issued by the next one')
   }
-  throw new UntrustedChain('the certificate does not lead to rootcertbundle')
+  return leaf.publicKey
+}
+
+/** Whether the certificate is a root or was issued by one. */
+function isAnchored(
+  certificate: X509Certificate,
+  depth: number,
+  roots: readonly X509Certificate[],
+  now: number
+): boolean {
+  if (roots.some(root => root.raw.equals(certificate.raw))) return true
+  const root = roots.find(candidate => issued(candidate, certificate, depth))
+  if (root === undefined) return false
+  checkCertificate(root, now)
+  return true
 }
 
 function readChain(x5c: unknown): X509Certificate[] {

@@ -29,6 +29,8 @@ function claims(changes: object = {}): object {
 }
 
 async function open(init: Partial<ExternalTokensInit>): Promise<OpenExternalTokens> {
+  // Behind the beginning of every certificate made so far.
+  clock.ms = Date.now()
   const tokens = await openExternalTokens(
     { clock, log: new RecordedLog() },
     { issuer, service, pollMs: 100, settleMs: 10, ...init }
@@ -54,7 +56,6 @@ describeWithTools(['openssl'], 'tokens of another server', () => {
     stranger = signer.certificate('stranger')
   })
   afterEach(async () => {
-    clock.ms = Date.now()
     await Promise.all(opened.map(tokens => tokens.close()))
     opened = []
   })
