@@ -62,7 +62,9 @@ export interface Authentication {
    * password is hashed or a signature checked. What was revoked meanwhile is looked up each time.
    *
    * @param source - address of the client, for back-off
+   * @param hasBody - whether the request carries what most clients cannot send twice: a bearer token that has just expired is
+   *   good enough for it. Default false
    * @throws {RegistryError} UNAUTHORIZED, TOOMANYREQUESTS with `Retry-After` during back-off
    */
-  identify(authorization: string | undefined, source: string): Caller | Promise<Caller>
+  identify(authorization: string | undefined, source: string, hasBody?: boolean): Caller | Promise<Caller>
 }

@@ -35,8 +35,17 @@ export interface AuthenticationInit extends ChallengeInit {
   lifetimeMs?: number
 }
 
+/**
+ * ms that a bearer token of ours is honoured beyond what its holder was told. Who watches the clock sends the last request in
+ * time, and it is a moment on its way. Who does not (crane, oras, containerd) learns of the end by a 401, after which a body
+ * cannot be sent again; the request before it has none and is told first.
+ */
+const leewayMs = { any: 10_000, withBody: 60_000 }
+
 interface Known {
   caller: RememberedCaller
+  /** ms; of a bearer token of our own. */
+  leeway?: typeof leewayMs
   /** Of a password: whose. */
   username?: string
 }
@@ -49,7 +58,7 @@ export function createAuthentication(components: AuthenticationComponents, init:
   const backOff = new BackOff(components, backOffInit)
   const signIn = new SignIn({ ...components, backOff, fingerprint: createFingerprint() })
   const identifier = new Identifier(components, { signIn, backOff, remembered: init.remembered ?? 16_384 })
-  const identify: Authentication['identify'] = (authorization, source) => identifier.identify(authorization, source)
+  const identify: Authentication['identify'] = (...request) => identifier.identify(...request)
   if (!('own' in components.bearers)) return { challenge, identify }
   const tokenServer = createTokenServer(
     { ...components, signIn, bearers: components.bearers.own },
@@ -75,7 +84,7 @@ class Identifier {
     this.#passwords = new Remembered(parts.remembered)
   }
 
-  identify(authorization: string | undefined, source: string): Caller | Promise<Caller> {
+  identify(authorization: string | undefined, source: string, hasBody = false): Caller | Promise<Caller> {
     if (authorization === undefined) return anonymousCaller
     const bearer = isBearer(authorization)
     // A password is remembered for where it came from: what was right there tells a guesser elsewhere nothing.
@@ -83,7 +92,7 @@ class Identifier {
     const remembered = bearer ? this.#bearers : this.#passwords
     const known = remembered.get(key)
     if (known !== undefined) {
-      const caller = this.#again(known, source)
+      const caller = this.#again(known, source, hasBody)
       if (caller !== undefined) return caller
       // A bearer is never worth more than it was; a password may be right for the new entry.
       if (bearer) throw overOrRevoked()
@@ -92,10 +101,11 @@ class Identifier {
     return this.#anew(authorization, source, key)
   }
 
-  #again({ caller, username }: Known, source: string): Caller | undefined {
+  #again({ caller, username, leeway }: Known, source: string, hasBody: boolean): Caller | undefined {
     // Turned away in `byPassword`, with how long to wait.
     if (username !== undefined && this.#backOff.closed(source, username)) return undefined
-    return caller.at(this.#components.clock.now())
+    const late = leeway === undefined ? 0 : hasBody ? leeway.withBody : leeway.any
+    return caller.at(this.#components.clock.now() - late)
   }
 
   async #anew(authorization: string, source: string, key: string): Promise<Caller> {
@@ -103,7 +113,8 @@ class Identifier {
     const now = () => this.#components.clock.now()
     if (credential.scheme === 'bearer') {
       const caller = await this.#bearer(credential.token, source)
-      this.#bearers.set(key, { caller })
+      const isOurs = kindOfSecret(credential.token) === undefined && 'own' in this.#components.bearers
+      this.#bearers.set(key, isOurs ? { caller, leeway: leewayMs } : { caller })
       return caller.at(now()) ?? fail(overOrRevoked())
     }
     const { username, password } = credential

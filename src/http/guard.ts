@@ -65,7 +65,9 @@ export class Guard {
   identify(request: IncomingMessage): Visitor | Promise<Visitor> {
     if (this.authentication === undefined) return { request, caller: nobody }
     try {
-      const caller = this.authentication.identify(request.headers.authorization, this.#clientOf(request).address)
+      const { headers, method } = request
+      const hasBody = method === 'PUT' || method === 'PATCH'
+      const caller = this.authentication.identify(headers.authorization, this.#clientOf(request).address, hasBody)
       if (!(caller instanceof Promise)) return { request, caller }
       return caller.then(
         known => ({ request, caller: known }),
