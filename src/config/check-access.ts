@@ -67,8 +67,8 @@ export function* accessAdvice(config: Config): Generator<string> {
 function nothingAsks({ access }: Config, exposed: string): string {
   const reachable = `${exposed}: other machines reach this node and nothing asks for a password`
   return access === 'open'
-    ? `${reachable}: with access: open, whoever reaches it can push, pull, delete and administer. Set auth.htpasswd to ask who it is, or keep the node to this machine (http.addr: 127.0.0.1:5005, no http.trustproxy)`
-    : `${reachable}: whoever reaches it can push and pull; delete, fetch and admin are off. Set auth.htpasswd to ask who it is, or keep the node to this machine (http.addr: 127.0.0.1:5005, no http.trustproxy); access: open turns everything on for everybody`
+    ? `${reachable}: with access: open, whoever reaches it can push, pull, delete and administer. Set auth.htpasswd to ask who it is, or keep the node to this machine (http.addr: 127.0.0.1:5005, no proxy in front)`
+    : `${reachable}: whoever reaches it can push and pull; delete, fetch and admin are off. Set auth.htpasswd to ask who it is, or keep the node to this machine (http.addr: 127.0.0.1:5005, no proxy in front); access: open turns everything on for everybody`
 }
 
 /** Rules that nobody can come under, and rules that make all others void. */

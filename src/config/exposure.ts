@@ -2,13 +2,27 @@ import { isLoopback, readAddress } from './address.ts'
 import type { Config } from './schema.ts'
 
 /**
- * The setting by which other machines can reach the registry, e.g. `http.addr :5000`; `undefined` when only this one can. A
- * proxy on this machine is trusted to speak for others because there are others.
+ * The setting that says that other machines can reach the registry, e.g. `http.addr :5000`; `undefined` when only this one
+ * can. Behind a proxy on this machine the address does not tell: but whoever trusts a proxy, or gives the node a name that
+ * is not this machine's own, has others come by it.
  */
 export function exposedBy(config: Config): string | undefined {
   const address = exposedAddress(config)
   if (address !== undefined) return `http.addr ${address}`
-  return config.http.trustproxy.length > 0 ? 'http.trustproxy' : undefined
+  const { trustproxy, host, hosts = [] } = config.http
+  if (trustproxy.length > 0) return 'http.trustproxy'
+  if (host !== undefined && !isOwnName(new URL(host).hostname)) return `http.host ${host}`
+  const name = hosts.find(pattern => !isOwnName(pattern))
+  return name === undefined ? undefined : `http.hosts ${name}`
+}
+
+/** Whether only this machine is called so (RFC 6761, section 6.3). */
+function isOwnName(name: string): boolean {
+  const host = name
+    .toLowerCase()
+    .replace(/^\[(.*)\]$/, '$1')
+    .replace(/\.$/, '')
+  return host.endsWith('.localhost') || isLoopback({ kind: 'tcp', host, port: 0 })
 }
 
 /** The first address that machines beside this one can reach; `undefined` when there is none. */

@@ -21,7 +21,7 @@ export interface Annotations {
   secret?: boolean
   /** The text is read in lower case. */
   lowercase?: boolean
-  /** A section whose mere name asks for a guarded door: with nothing under it, it is wrong, not absent. */
+  /** Its mere name asks for a guarded door: with nothing under it, it is wrong or at least told of, not just absent. */
   guard?: boolean
   /** A list of one is written without brackets. */
   single?: boolean
@@ -43,8 +43,12 @@ export interface KeyInit<T> {
 }
 
 /** A section: keys under a key. Always there in the result. */
-export function section<P extends TProperties>(description: string, properties: P) {
-  return Type.Object(properties, { additionalProperties: false, default: {}, description })
+export function section<P extends TProperties>(
+  description: string,
+  properties: P,
+  init: Pick<Annotations, 'guard'> = {}
+) {
+  return Type.Object(properties, { ...init, additionalProperties: false, default: {}, description })
 }
 
 /** A section, or an entry of a list, that is only there when it was written. */

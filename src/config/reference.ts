@@ -47,8 +47,8 @@ platforms set such names for a service that is called "registry".
 ## Who may do what
 
 Without \`auth\` and \`access\` nobody is asked for a password and everybody may do everything, on this machine. Where other
-machines reach the node (\`http.addr\` is not loopback alone, or \`http.trustproxy\` is set) they may pull and push; \`delete\`,
-\`fetch\` and \`admin\` are off until \`access: open\` turns them on.
+machines reach the node (\`http.addr\` is not loopback alone, \`http.trustproxy\` is set, or \`http.host\` or \`http.hosts\` has a name
+that others use) they may pull and push; \`delete\`, \`fetch\` and \`admin\` are off until \`access: open\` turns them on.
 
 \`auth.htpasswd\` or \`auth.token\` says who somebody is. Without \`access\`, users of the htpasswd file then pull and push
 everything, this node's own tokens do what they were made for, and anonymous does nothing. With \`access\`, rules say it:

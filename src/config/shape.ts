@@ -38,6 +38,8 @@ class Shaper {
 
   read(node: Node, schema: TSchema, key: string, pointer: string): unknown {
     this.#shaped.places.set(pointer, node.place)
+    if (annotations(schema).guard === true && !key.includes('.') && isEmpty(node))
+      this.#shaped.warnings.push(`${showPlace(node.place)}: ${key} has nothing under it, as if it were not there`)
     if (KindGuard.IsObject(schema)) return this.#readSection(node, schema, key, pointer)
     if (KindGuard.IsRecord(schema)) return this.#readRecord(node, recordValue(schema), key, pointer)
     const list = listOf(schema)
@@ -101,6 +103,10 @@ class Shaper {
     if (elsewhere !== undefined && !isBeginning(lower, sibling) && distance(name, sibling) > 2) return elsewhere
     return `${key.slice(0, dot + 1).replace(/\[\d+\]/g, '[]')}${sibling}`
   }
+}
+
+function isEmpty(node: Node): boolean {
+  return node.kind === 'map' ? node.entries.size === 0 : isNull(node)
 }
 
 /** `arch` of `architecture`, `network` of `net`. */

@@ -146,7 +146,7 @@ describe("distribution's auth", () => {
   it.each(['auth:', 'auth: {}'])('%j: none', async text => {
     const loaded = await loadText(`version: 0.1\n${text}\n`)
     expect(loaded.config.auth).toEqual({})
-    expect(loaded.warnings).toEqual([])
+    expect(shortWarnings(loaded)).toEqual(['config.yml:2: auth has nothing under it, as if it were not there'])
   })
 
   it('an empty variable takes one away', async () => {
@@ -200,6 +200,10 @@ describe('advice', () => {
         /^http\.addr :5000: other machines reach this node .* push and pull; delete, fetch and admin are off.* access: open/
       ]
     ],
+    ['access:', [/config\.yml:2: access has nothing under it, as if it were not there/]],
+    ['http: {host: "https://r.example.org"}', [/^http\.host https:\/\/r\.example\.org: other machines reach/]],
+    ['http: {hosts: ["*.localhost", r.example.org]}', [/^http\.hosts r\.example\.org: other machines reach this node/]],
+    ['http: {host: "http://[::1]:5005", hosts: [localhost, 127.0.0.2, app.localhost]}', []],
     ['http: {trustproxy: loopback}', [/^http\.trustproxy: other machines reach this node .* admin are off/]],
     [`http: {trustproxy: loopback}\n${htpasswd}`, []],
     [`${elsewhere}\naccess: open`, [/with access: open, whoever reaches it can push, pull, delete and administer/]],

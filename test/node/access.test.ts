@@ -27,6 +27,8 @@ describe('who may do what', () => {
     ['http: {addr: /run/x.sock, net: unix}', anonymous, everything],
     [elsewhere, anonymous, ['pull', 'push', 'create']],
     ['http: {addr: ["127.0.0.1:1", "192.0.2.1:1"]}', anonymous, ['pull', 'push', 'create']],
+    ['http: {host: "https://r.example.org"}', anonymous, ['pull', 'push', 'create']],
+    ['http: {host: "http://localhost:5005"}', anonymous, everything],
     ['http: {trustproxy: loopback}', anonymous, ['pull', 'push', 'create']],
     [`${elsewhere}\naccess: open`, anonymous, everything],
     [elsewhere, operator, everything],

@@ -32,6 +32,7 @@ const rules = list(
 
 export const access = Type.Optional(
   Type.Union([Type.Literal('open'), rules], {
+    guard: true,
     noun: 'open or a list of rules',
     write: 'open, or a list of rules such as [{subject: user, repositories: team/**, actions: [pull, push]}]',
     description:

@@ -99,5 +99,6 @@ const token = record(
 
 export const auth = section(
   'Who asks. One of `htpasswd` and `token`; without either nobody has a password, but there may be tokens and rules (`access`).',
-  { htpasswd: Type.Optional(htpasswd), token: Type.Optional(token) }
+  { htpasswd: Type.Optional(htpasswd), token: Type.Optional(token) },
+  guard
 )
