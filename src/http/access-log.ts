@@ -20,8 +20,13 @@ const harmless = new Set([
 export function loggableUrl(exchange: Exchange): string {
   const keys = [...exchange.query.entries()]
   if (keys.length === 0) return exchange.path
-  const pairs = keys.map(([key, value]) => (harmless.has(key) ? `${key}=${value}` : `${key}=***`))
+  const pairs = keys.map(([key, value]) => (harmless.has(key) ? `${key}=${value}` : isWord(key) ? `${key}=***` : '***'))
   return `${exchange.path}?${pairs.join('&')}`
+}
+
+/** Some put a secret behind the question mark with no key before it. */
+function isWord(key: string): boolean {
+  return /^[A-Za-z_-]{1,20}$/.test(key)
 }
 
 /** One line a request, when it ended. Headers are not logged, so credentials cannot be. */
