@@ -57,8 +57,7 @@ const owners: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^(?:yaml|ajv.*|fastest-levenshtein)$/, ['config']],
   [/^@sinclair\/typebox(?:\/.+)?$/, ['config', 'http']],
   [/^(?:jose|@node-rs\/bcrypt)$/, ['credentials']],
-  [/^acme-client$/, ['acme']],
-  [/^rotating-file-stream$/, ['audit']]
+  [/^acme-client$/, ['acme']]
 ]
 
 interface Source {
