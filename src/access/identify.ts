@@ -29,7 +29,7 @@ export interface AuthenticationComponents {
 
 export interface AuthenticationInit extends ChallengeInit {
   backOff?: BackOffInit
-  /** Verified credentials remembered, of each kind. Default 16,384. */
+  /** Verified credentials remembered, of each kind; a bearer token of more than 512 characters counts as several. Default 16,384. */
   remembered?: number
   /** ms a bearer token is good for. Default 5 minutes. */
   lifetimeMs?: number
@@ -49,6 +49,9 @@ interface Known {
   /** Of a password: whose. */
   username?: string
 }
+
+/** Characters. What a token says is kept, and anybody can have long ones made. */
+const usualBearer = 512
 
 const anonymousCaller: Caller = { subject: anonymous }
 
@@ -114,7 +117,8 @@ class Identifier {
     if (credential.scheme === 'bearer') {
       const caller = await this.#bearer(credential.token, source)
       const isOurs = kindOfSecret(credential.token) === undefined && 'own' in this.#components.bearers
-      this.#bearers.set(key, isOurs ? { caller, leeway: leewayMs } : { caller })
+      const weight = Math.ceil(authorization.length / usualBearer)
+      this.#bearers.set(key, isOurs ? { caller, leeway: leewayMs } : { caller }, weight)
       return caller.at(now()) ?? fail(overOrRevoked())
     }
     const { username, password } = credential

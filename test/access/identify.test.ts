@@ -341,4 +341,17 @@ describe('what is remembered', () => {
     remembered.delete('9999')
     expect(remembered.get('9999')).toBeUndefined()
   })
+
+  it('is bounded by weight, not by number', () => {
+    const remembered = new Remembered<number>(100)
+    for (let at = 0; at < 1000; at++) {
+      remembered.set(String(at), at, 10)
+      remembered.set(String(at), at, 10)
+      expect(remembered.size).toBeLessThanOrEqual(10)
+      expect(remembered.get(String(at))).toBe(at)
+    }
+    remembered.set('heavy', 1, 51)
+    expect(remembered.get('heavy')).toBeUndefined()
+    expect(remembered.get('999')).toBe(999)
+  })
 })
