@@ -60,6 +60,33 @@ const owners: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^acme-client$/, ['acme']]
 ]
 
+/**
+ * Whoever calls somebody else over HTTP goes through `egress/` (invariant 12). The command line alone talks to the very node
+ * that its user named, over its own sockets.
+ */
+const ownCallers = ['cli/socket-transport.ts', 'cli/http-transport.ts', 'cli/commands/health.ts']
+const httpClients = /^(?:undici|axios|got|ky|node-fetch|needle|superagent|follow-redirects|http2?|https)(?:\/|$)/
+const clientNames = /^(?:request|get|Agent|globalAgent|ClientRequest|connect|setGlobalProxyFromEnv)$/
+
+/** How a file calls out by itself; empty where it does not. */
+function callsOut({ path, text }: { path: string; text: string }): string[] {
+  if (path.startsWith('egress/') || ownCallers.includes(path)) return []
+  const code = withoutComments(text)
+  const found = importsOf(text).filter(specifier => httpClients.test(specifier))
+  for (const [statement, clause = ''] of code.matchAll(
+    /\bimport\s+([^'"`;]*?)\s+from\s*['"]node:(?:https?|http2)['"]/g
+  )) {
+    if (clause.startsWith('type ')) continue
+    const named = /^\{([\s\S]*)\}$/.exec(clause)
+    if (named === null) found.push(statement)
+    const names = (named?.[1] ?? '').split(',').map(name => name.trim())
+    found.push(...names.filter(name => clientNames.test(name.split(/\s+as\s+/)[0] ?? '')))
+  }
+  if (/\bimport\s*\(\s*['"`]node:https?['"`]/.test(code)) found.push('import()')
+  if (/(?<![\w.#$])(?:globalThis\.)?fetch\(|\bnew (?:WebSocket|EventSource)\(/.test(code)) found.push('fetch(')
+  return found.map(what => `${path}: ${what}`)
+}
+
 interface Source {
   /** From `src/`, with slashes. */
   path: string
@@ -167,6 +194,25 @@ describe('the source', () => {
       imports.flatMap(specifier => offence(path, specifier) ?? [])
     )
     expect(offences).toEqual([])
+  })
+
+  it.each([
+    "import { request } from 'node:https'",
+    "import { createServer, get as ask } from 'node:http'",
+    "import http from 'node:http'",
+    "import * as http from 'node:https'",
+    "import { fetch } from 'undici'",
+    "import axios from 'axios'",
+    "const { get } = await import('node:http')",
+    'await fetch(url)',
+    'globalThis.fetch(url)'
+  ])('a call past the egress rule would be found out: %s', text => {
+    expect(callsOut({ path: 'pins/new.ts', text })).not.toEqual([])
+  })
+
+  it('calls nobody but through egress', () => {
+    expect(sources.filter(({ path }) => ownCallers.includes(path))).toHaveLength(ownCallers.length)
+    expect(sources.flatMap(callsOut)).toEqual([])
   })
 
   it('has files of one subject: at most 250 lines, documentation not counted', () => {
