@@ -158,10 +158,10 @@ describeWithTools(['openssl'], 'tokens of another server', () => {
       sign(by, { x5c: chain.map(({ x5c }) => x5c) }, claims())
 
     it('lead to a root, over others or straight, in the header or in its key', async () => {
+      const direct = signer.certificate('direct', { issuer: root, extensions: leafOnly })
       const tokens = await withBundle(root)
       await tokens.verify(await chained(leaf, leaf, middle))
       await tokens.verify(await chained(leaf, leaf, middle, root))
-      const direct = signer.certificate('direct', { issuer: root, extensions: leafOnly })
       await tokens.verify(await chained(direct, direct))
       const jwk = { ...(await publicJwk(leaf)), x5c: [leaf.x5c, middle.x5c] }
       await tokens.verify(await sign(leaf, { jwk }, claims()))
