@@ -31,6 +31,7 @@ const requirements = {
   olareg: { install: built('olareg') },
   openssl: { install: apt('openssl') },
   oras: { install: built('oras') },
+  pebble: { install: built('pebble') },
   podman: { install: apt('podman', 'uidmap'), root: true },
   regctl: { install: built('regctl') },
   registry: { install: built('distribution') },
