@@ -68,7 +68,7 @@ async function publicKey(realm: string, service: string, user: string, password:
 }
 
 /** It cannot say which port it took, so it is told one that was free a moment ago. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()

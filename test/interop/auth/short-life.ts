@@ -1,0 +1,2 @@
+/** ms */
+export const shortLife = 60_000
