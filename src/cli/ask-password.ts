@@ -28,8 +28,9 @@ export async function askNewPassword(shell: Shell, whose: string): Promise<strin
 
 async function askUnseen({ terminal, signal }: Shell, question: string): Promise<string> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
-  terminal.err.write(question)
+  // Raw mode first: what is typed from the question on is not echoed.
   const asked = createInterface({ input: terminal.in, output: nowhere, terminal: true, historySize: 0 })
+  terminal.err.write(question)
   const aborter = new AbortController()
   // In raw mode Ctrl-C is a key like any other, and Ctrl-D ends the input.
   asked.once('SIGINT', () => process.kill(process.pid, 'SIGINT'))

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { verify } from '@node-rs/bcrypt'
 import { describe, expect, it } from 'vitest'
 import { openDataFolder } from '../../src/data-folder.ts'
 import { controlProtocol } from '../../src/http/control-protocol.ts'
@@ -57,6 +58,44 @@ describe.skipIf(!existsSync(script))('on a terminal (needs script of util-linux)
     expect(agreed.code).toBe(0)
     expect((await run(['inspect', 'app:v1', '--data', data])).code).toBe(3)
     expect(await stop(node)).toBe(0)
+  })
+
+  it('a password is typed twice and never shown', async () => {
+    const asked: [RegExp, string][] = [
+      [/Password for alice: $/, 'hunter2\r'],
+      [/Once more: $/, 'hunter2\r']
+    ]
+    const { code, shown } = await onTerminal(['user', 'hash', 'alice'], asked)
+    expect(code).toBe(0)
+    expect(shown).not.toContain('hunter2')
+    const [hash = ''] = /\$2y\$10\$[./\w]{53}/.exec(shown) ?? []
+    expect(await verify('hunter2', hash)).toBe(true)
+    const differing = await onTerminal(
+      ['user', 'hash', 'alice'],
+      [
+        [/Password for alice: $/, 'hunter2\r'],
+        [/Once more: $/, 'hunter3\r']
+      ]
+    )
+    expect(differing).toMatchObject({ code: 2, shown: expect.stringMatching(/two different passwords/) })
+    for (const key of ['\u0003', '\u0004']) {
+      const { code, shown } = await onTerminal(['user', 'hash', 'alice'], [[/Password for alice: $/, key]])
+      expect(code).toBe(key === '\u0003' ? 130 : 2)
+      expect(shown).not.toContain('$2y$')
+    }
+  })
+
+  it('another key is asked for by both peer IDs, and no key is shown', async () => {
+    const data = await temporaryFolder()
+    const [peerId = ''] = /12D3\w+/.exec((await run(['key', 'rotate', '--data', data])).stdout) ?? []
+    const refused = await onTerminal(['key', 'rotate', '--data', data], [[/Go on\? \[y\/N\] /, '\r']])
+    expect(refused.code).toBe(1)
+    expect(refused.shown).toMatch(new RegExp(`${peerId} and becomes 12D3`))
+    expect((await run(['id', '--data', data])).stdout).toBe(`${peerId}\n`)
+    const agreed = await onTerminal(['key', 'rotate', '--data', data], [[/Go on\? \[y\/N\] /, 'yes\r']])
+    expect(agreed).toMatchObject({ code: 0, shown: expect.stringMatching(/new peer ID {2}12D3/) })
+    const shown = await onTerminal(['key', 'export', '--out', '-', '--data', data], [])
+    expect(shown).toMatchObject({ code: 2, shown: expect.stringMatching(/not shown on a terminal/) })
   })
 
   it('a long command redraws one line, shows what it finds above it, and gives the cursor back, also after Ctrl-C', async () => {
