@@ -18,6 +18,7 @@ import { memoryRows } from './rows/memory.ts'
 import { mixedRows } from './rows/mixed.ts'
 import { pullRows } from './rows/pull.ts'
 import { pushRows } from './rows/push.ts'
+import { signedInRows } from './rows/signed-in.ts'
 import { startRows } from './rows/start.ts'
 import { makeCertificate } from './targets/certificate.ts'
 import { startTargets, type Targets } from './targets/start.ts'
@@ -32,7 +33,7 @@ async function runGroup(name: RowName, bench: Bench, targets: Targets, options: 
     case 'pull':
       return pullRows(bench)
     case 'manifest':
-      return manifestRows(bench)
+      return [...(await manifestRows(bench)), ...(await signedInRows(bench))]
     case 'mixed':
       return mixedRows(bench, targets.ours)
     case 'memory':

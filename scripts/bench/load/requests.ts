@@ -15,6 +15,8 @@ export interface RequestLoad {
    * spared the requests it kept from being sent. Without it each connection asks again as soon as it was answered.
    */
   rate?: number
+  /** Sent with each request: `Authorization`. */
+  headers?: Record<string, string>
 }
 
 export interface RequestResult {
@@ -26,11 +28,10 @@ export interface RequestResult {
   max: number
 }
 
-const headers = { Accept: manifestType }
-
 /** GETs over keep-alive connections until the time is over or `stop` says so. */
 export async function loadRequests(load: RequestLoad, stop?: AbortSignal): Promise<RequestResult> {
   const open = await Promise.all(Array.from({ length: load.connections }, () => Connection.open(load.origin)))
+  const headers = { Accept: manifestType, ...load.headers }
   const latencies: number[] = []
   const start = performance.now()
   const over = (): boolean => stop?.aborted === true || performance.now() - start >= load.seconds * 1000

@@ -23,7 +23,9 @@ export function findWrk(): string | undefined {
 /** One thread of wrk. */
 export async function runWrk(path: string, load: RequestLoad, signal: AbortSignal): Promise<RequestResult> {
   const args = ['-t', '1', '-c', String(load.connections), '-d', `${load.seconds}s`, '--latency']
-  const child = spawn(path, [...args, '-H', `Accept: ${manifestType}`, `${load.origin}${load.target}`], {
+  const headers = Object.entries({ Accept: manifestType, ...load.headers })
+  const given = headers.flatMap(([name, value]) => ['-H', `${name}: ${value}`])
+  const child = spawn(path, [...args, ...given, `${load.origin}${load.target}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
     signal
   })

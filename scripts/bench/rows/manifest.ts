@@ -52,7 +52,7 @@ function derived(row: Row, name: string, unit: string, of: (target: string, roun
   return { name: `${row.name}: ${name}`, unit, better: 'less', values, cpu: {}, notes: [] }
 }
 
-function noteOf(wrk: string | undefined, busy: readonly number[]): string[] {
+export function noteOf(wrk: string | undefined, busy: readonly number[]): string[] {
   if (wrk !== undefined) return ['load by wrk, one thread']
   const most = Math.max(...busy)
   const notes = [`load by Node over raw sockets, at most ${most.toFixed(2)} of a core`]
