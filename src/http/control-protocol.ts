@@ -4,7 +4,7 @@ import type { Damage, GcReport, Inspection, ScrubReport } from '../registry/regi
 
 /**
  * What the command line and a running node say to each other: HTTP/1.1 over a unix socket that only the node's owner can
- * open. Streams are NDJSON, one {@link ListLine}, {@link GcLine} or {@link ScrubLine} a line; the last line of a `gc` or
+ * open, or below `<prefix>/admin/v1` of the registry's address with a credential that has `admin`. Streams are NDJSON, one {@link ListLine}, {@link GcLine} or {@link ScrubLine} a line; the last line of a `gc` or
  * `scrub` has a `result` or an `error`, and a stream that breaks off without one was cut.
  *
  * | request | body | response |

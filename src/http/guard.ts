@@ -35,7 +35,7 @@ interface Need {
   scopes: readonly Scope[]
   /** As a sentence goes on after "may not". */
   what: string
-  detail: object
+  detail?: object
 }
 
 /**
@@ -114,8 +114,11 @@ export class Guard {
     repository: string,
     scopes: readonly Scope[] = scopesFor(action, repository)
   ): RegistryError {
-    const what = repository === wholeNode ? 'administer this node' : `${action} ${repository}`
-    return this.#refusal(visitor, verdict, { scopes, what, detail: { action, repository } })
+    const need =
+      repository === wholeNode
+        ? { what: 'administer this node', detail: { action } }
+        : { what: `${action} ${repository}`, detail: { action, repository } }
+    return this.#refusal(visitor, verdict, { ...need, scopes })
   }
 
   /**
@@ -149,7 +152,7 @@ export class Guard {
    * @throws {RegistryError} UNAUTHORIZED with a challenge
    */
   demandCredential(visitor: Visitor): void {
-    if (this.isStranger(visitor)) throw this.#refusal(visitor, 'denied', { scopes: [], what: '', detail: {} })
+    if (this.isStranger(visitor)) throw this.#refusal(visitor, 'denied', { scopes: [], what: 'come in' })
   }
 
   /** An error with the challenge of a door where passwords and own tokens are all that helps. */

@@ -459,7 +459,7 @@ describe('metrics beyond loopback', () => {
     const authorization = await guarded.headerOf(who, 'team/app')
     const headers = authorization === undefined ? {} : { authorization }
     try {
-      expect((await app.inject({ url: '/livez', headers })).statusCode).toBe(200)
+      for (const url of ['/livez', '/readyz?verbose']) expect((await app.inject({ url, headers })).statusCode).toBe(200)
       for (const url of ['/metrics', '/debug/health', '/nothing']) {
         const { statusCode, headers: sent } = await app.inject({ url, headers })
         if (who === 'admin token' || who === 'admin user') expect(statusCode).toBe(url === '/nothing' ? 404 : 200)
