@@ -6,7 +6,8 @@
  */
 export const errorTable = {
   BLOB_UNKNOWN: { code: 'BLOB_UNKNOWN', status: 404, message: 'blob unknown to registry' },
-  BLOB_TOO_LARGE: { code: 'SIZE_INVALID', status: 413, message: 'blob is larger than this repository takes' },
+  /** DENIED for what Docker makes of it, see QUOTA_EXCEEDED. */
+  BLOB_TOO_LARGE: { code: 'DENIED', status: 413, message: 'blob is larger than this repository takes' },
   BLOB_UPLOAD_INVALID: { code: 'BLOB_UPLOAD_INVALID', status: 400, message: 'blob upload invalid' },
   BLOB_UPLOAD_UNKNOWN: { code: 'BLOB_UPLOAD_UNKNOWN', status: 404, message: 'blob upload unknown to registry' },
   BLOB_UPLOAD_OUT_OF_ORDER: {
@@ -44,6 +45,8 @@ export const errorTable = {
   REQUEST_TOO_LARGE: { code: 'UNSUPPORTED', status: 413, message: 'request body larger than this endpoint takes' },
   PAGINATION_INVALID: { code: 'UNSUPPORTED', status: 400, message: 'invalid pagination parameter' },
   NOT_FOUND: { code: 'UNSUPPORTED', status: 404, message: 'no such endpoint' },
+  /** RFC 9110, section 15.5.20. */
+  HOST_UNKNOWN: { code: 'DENIED', status: 421, message: 'this registry has another name' },
   METHOD_NOT_ALLOWED: { code: 'UNSUPPORTED', status: 405, message: 'the operation is unsupported' },
   READ_ONLY: { code: 'UNSUPPORTED', status: 405, message: 'registry is in read-only mode' },
   UNSUPPORTED_MEDIA_TYPE: { code: 'UNSUPPORTED', status: 415, message: 'unsupported media type' },
@@ -52,7 +55,7 @@ export const errorTable = {
   UNAUTHORIZED: { code: 'UNAUTHORIZED', status: 401, message: 'authentication required' },
   DENIED: { code: 'DENIED', status: 403, message: 'requested access to the resource is denied' },
   TOOMANYREQUESTS: { code: 'TOOMANYREQUESTS', status: 429, message: 'too many requests' },
-  /** 4xx and DENIED, since those are what Docker shows and does not try again; it sends a layer five times on a 507. */
+  /** After 4xx with DENIED Docker shows the message and stops; after any other code, and any 5xx, it sends the layer five times. */
   QUOTA_EXCEEDED: { code: 'DENIED', status: 413, message: 'the repository holds as much as its quota allows' },
   REQUEST_TIMEOUT: { code: 'UNSUPPORTED', status: 408, message: 'request timed out' },
   STORAGE_FULL: { code: 'UNAVAILABLE', status: 507, message: 'no space left on the storage of this registry' },

@@ -1,9 +1,6 @@
 import { RegistryError } from '../../errors.ts'
 import type { Quota } from './quota.ts'
 
-/** Seconds: space comes back by deletions and garbage collection, that is by people. */
-const comeAgain = '3600'
-
 /** @param size bytes, where it is known how large the blob is */
 export function blobTooLarge(quota: Quota, limit: number, size: number | undefined): RegistryError {
   const found = size === undefined ? 'this one is larger' : `this one has ${showBytes(size)}`
@@ -22,12 +19,12 @@ export interface Full {
   size: number | undefined
 }
 
+/** Without `Retry-After`: space comes back by what people delete, and regctl would wait in silence for as long as that says. */
 export function repositoryFull(quota: Quota, { repository, limit, used, size }: Full): RegistryError {
   const wanted = size === undefined ? 'what is being pushed does' : `${showBytes(size)} more do`
   return new RegistryError('QUOTA_EXCEEDED', {
     message: `${repository} holds ${showBytes(used)} of the ${showBytes(limit)} it may (quota of ${quota.pattern}): ${wanted} not fit; delete what is not needed, or ask for more`,
-    detail: { quota: quota.pattern, limit, used, ...(size === undefined ? {} : { size }) },
-    headers: { 'Retry-After': comeAgain }
+    detail: { quota: quota.pattern, limit, used, ...(size === undefined ? {} : { size }) }
   })
 }
 
