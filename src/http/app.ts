@@ -4,7 +4,6 @@ import type { Authentication } from '../access/authentication.ts'
 import type { Authorize } from '../access/authorize.ts'
 import { createImmutableTags, type ImmutableTag } from '../access/immutable.ts'
 import type { AuditLog } from '../access/ports.ts'
-import { RegistryError } from '../errors.ts'
 import { maxManifestSize } from '../oci/manifest.ts'
 import type { Log } from '../registry/ports.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -15,6 +14,7 @@ import { ByteBodies } from './byte-bodies.ts'
 import { type Connection, Connections } from './connections.ts'
 import type { ControlComponents } from './control-app.ts'
 import type { Door } from './door.ts'
+import { createDoorstep, type DoorstepInit } from './doorstep.ts'
 import { Exchange, type NodeState } from './exchange.ts'
 import { Guard, type GuardComponents, type GuardInit } from './guard.ts'
 import type { Health } from './health.ts'
@@ -25,6 +25,7 @@ import { answerOci, isOciTarget } from './oci-door.ts'
 import { addOpsRoutes, answerFrameworkErrors } from './ops-routes.ts'
 import { replyError } from './reply-error.ts'
 import { createRequestIds } from './request-id.ts'
+import { standingHeaders } from './security-headers.ts'
 import { createClientOf, type SourceInit } from './source.ts'
 import { answerToken, isTokenPath } from './token-door.ts'
 
@@ -45,7 +46,7 @@ export interface AppComponents {
   health?: Health
 }
 
-export interface AppInit extends LocationInit, GuardInit, SourceInit {
+export interface AppInit extends LocationInit, GuardInit, SourceInit, DoorstepInit {
   /** `http.headers`: on every response. */
   headers?: Readonly<Record<string, readonly string[]>>
   /** `storage.delete.enabled`. Default true. */
@@ -108,7 +109,8 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
     halfClosedMs: init.timeouts?.halfClosedMs ?? 10_000
   })
   const requestId = createRequestIds()
-  const headers = standingHeaders(init)
+  const standing = standingHeaders(init.headers)
+  const refuse = createDoorstep({ ...init, prefix: locations.prefix })
   const app = fastify({ logger: false, frameworkErrors: answerFrameworkErrors(components.log) })
   addOpsRoutes(app, components)
   const admin = openAdmin(app, components, door)
@@ -125,6 +127,7 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
     const id = requestId(request.headers['x-request-id'])
     // Read now: a socket that was cut no longer knows it.
     const client = clientOf(request)
+    const headers = 'encrypted' in request.socket && !connection.onLoopback ? standing.secure : standing.plain
     const exchange = new Exchange(request, response, { id, client, headers, expectsContinue, state })
     connection.current = exchange
     components.metrics?.started()
@@ -136,11 +139,9 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
       if (exchange.route !== 'admin') auditor?.(exchange, client.address)
       connection.next()
     })
-    const refusal = refusalOf(connection, request)
-    if (refusal !== undefined) {
-      exchange.closeConnection()
-      replyError(exchange, refusal, components.log)
-    } else if (isOciTarget(exchange.path, locations.prefix)) void answerOci(door, exchange)
+    const refusal = refuse(exchange, connection)
+    if (refusal !== undefined) replyError(exchange, refusal, components.log)
+    else if (isOciTarget(exchange.path, locations.prefix)) void answerOci(door, exchange)
     else if (tokenServer !== undefined && isTokenPath(exchange.path, locations.prefix))
       void answerToken(door, tokenServer, exchange)
     else if (components.control !== undefined && isAdminPath(exchange.path, locations.prefix)) {
@@ -173,33 +174,6 @@ function openAdmin(app: FastifyInstance, components: AppComponents, { guard, loc
   const admin = createAdminApp({ ...control, registry, log, guard, ...(audit && { audit }) }, locations.prefix)
   app.register(async () => void (await admin.ready()))
   return admin
-}
-
-/** Headers of every response. */
-function standingHeaders(init: AppInit): string[] {
-  const headers = ['Docker-Distribution-Api-Version', 'registry/2.0']
-  for (const [name, values] of Object.entries(init.headers ?? {})) for (const value of values) headers.push(name, value)
-  return headers
-}
-
-/** Why a request is not even looked at. */
-function refusalOf(connection: Connection, request: IncomingMessage): RegistryError | undefined {
-  if (connection.surplus) return new RegistryError('TOOMANYREQUESTS', { message: 'too many connections' })
-  if (request.httpVersion === '1.0') return undefined
-  if (request.httpVersion !== '1.1') return new RegistryError('REQUEST_INVALID', { message: 'this is no HTTP/1.1' })
-  const hosts = countOf(request.rawHeaders, 'host')
-  if (hosts === 1) return undefined
-  // Two of them may be a request smuggled past a proxy that looks at the other one (RFC 9112, section 3.2).
-  return new RegistryError('REQUEST_INVALID', { message: hosts === 0 ? 'Host header missing' : 'more than one Host' })
-}
-
-function countOf(rawHeaders: readonly string[], name: string): number {
-  let count = 0
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const header = rawHeaders[at]
-    if (header?.length === name.length && header.toLowerCase() === name) count++
-  }
-  return count
 }
 
 function createDoor(components: AppComponents & Pick<GuardComponents, 'clientOf' | 'locations'>, init: AppInit): Door {

@@ -6,6 +6,7 @@ import { type Reason, RegistryError } from '../errors.ts'
 import type { Log } from '../registry/ports.ts'
 import type { Connections } from './connections.ts'
 import { errorResponse } from './reply-error.ts'
+import { bareSecurityHeaders } from './security-headers.ts'
 
 export interface ClientErrorsComponents {
   connections: Connections
@@ -87,6 +88,7 @@ function answerRaw(socket: Socket, error: RegistryError, toHead = false): void {
     `Content-Length: ${Buffer.byteLength(body)}`
   ]
   for (let at = 0; at + 1 < headers.length; at += 2) lines.push(`${headers[at]}: ${headers[at + 1]}`)
+  for (const [name, value] of Object.entries(bareSecurityHeaders)) lines.push(`${name}: ${value}`)
   lines.push('Docker-Distribution-Api-Version: registry/2.0', '', toHead ? '' : body)
   endSocket(socket, lines.join('\r\n'))
 }

@@ -10,14 +10,17 @@ export class Connection {
   current: Exchange | undefined
   /** Accepted beyond the limit: its requests are answered 429. */
   readonly surplus: boolean
+  /** Whether its listener can be reached from this machine only. */
+  readonly onLoopback: boolean
   /** Answered on the raw socket already; nothing more is said. */
   condemned = false
   readonly #socket: Socket
   readonly #waiting: (() => void)[] = []
 
-  constructor(socket: Socket, surplus: boolean) {
+  constructor(socket: Socket, { surplus, onLoopback }: Pick<Connection, 'surplus' | 'onLoopback'>) {
     this.#socket = socket
     this.surplus = surplus
+    this.onLoopback = onLoopback
   }
 
   /** Whether somebody still waits for an answer. */
@@ -70,11 +73,15 @@ export class Connections {
     socket.once('close', () => this.#sockets.delete(socket))
   }
 
-  /** The connection requests arrive on: the socket itself, or the TLS socket over it. */
-  of(socket: Socket): Connection {
+  /**
+   * The connection requests arrive on: the socket itself, or the TLS socket over it.
+   *
+   * @param onLoopback - of the listener, when the connection is new
+   */
+  of(socket: Socket, onLoopback = false): Connection {
     const known = this.#connections.get(socket)
     if (known !== undefined) return known
-    const connection = new Connection(socket, this.#sockets.size > this.limit)
+    const connection = new Connection(socket, { surplus: this.#sockets.size > this.limit, onLoopback })
     this.#connections.set(socket, connection)
     socket.once('end', () => this.#halfClosed(socket, connection))
     socket.once('close', () => this.#connections.delete(socket))

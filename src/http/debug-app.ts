@@ -3,9 +3,13 @@ import { wholeNode } from '../access/authorize.ts'
 import type { Log } from '../registry/ports.ts'
 import { Guard, type GuardComponents } from './guard.ts'
 import type { Health } from './health.ts'
+import { createHostCheck, type HostCheckInit } from './host-check.ts'
+import { isLoopbackListener } from './listen.ts'
 import { createLocations } from './location.ts'
 import type { HttpMetrics } from './metrics.ts'
 import { answerErrors, sendHealth } from './ops-routes.ts'
+import { createOriginCheck } from './origin-check.ts'
+import { bareSecurityHeaders } from './security-headers.ts'
 import { createClientOf } from './source.ts'
 
 export interface DebugComponents {
@@ -20,10 +24,11 @@ export interface DebugComponents {
 }
 
 /** `http.debug.addr`: what an operator's network may see and clients may not. */
-export function createDebugApp(components: DebugComponents): FastifyInstance {
+export function createDebugApp(components: DebugComponents, init: HostCheckInit = {}): FastifyInstance {
   const { metrics, health, log, access } = components
   const app = fastify({ logger: false })
   answerErrors(app, log)
+  standAtTheDoor(app, init)
   if (access !== undefined) guardAll(app, access)
   if (metrics !== undefined) {
     app.get(components.path ?? '/metrics', async (_request, reply) => {
@@ -35,6 +40,19 @@ export function createDebugApp(components: DebugComponents): FastifyInstance {
   app.get('/livez', (_request, reply) => reply.send({ status: 'ok' }))
   app.get('/readyz', (_request, reply) => sendHealth(reply, health))
   return app
+}
+
+/** No page in a browser reads this by a name of its own. */
+function standAtTheDoor(app: FastifyInstance, init: HostCheckInit): void {
+  const clientOf = createClientOf()
+  const checkHost = createHostCheck(init)
+  const checkOrigin = createOriginCheck(init)
+  app.addHook('onRequest', async ({ raw }, reply) => {
+    reply.headers(bareSecurityHeaders)
+    const client = clientOf(raw)
+    const refusal = checkHost(raw, client, isLoopbackListener(app.server)) ?? checkOrigin(raw, client)
+    if (refusal !== undefined) throw refusal
+  })
 }
 
 const probes: ReadonlySet<string> = new Set(['/livez', '/readyz'])

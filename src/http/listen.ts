@@ -6,6 +6,7 @@ import type { SecureContextOptions } from 'node:tls'
 import { RegistryError } from '../errors.ts'
 import type { App } from './app.ts'
 import { answerClientErrors } from './client-errors.ts'
+import { bareSecurityHeaders } from './security-headers.ts'
 
 export type ListenAddress = { host?: string; port: number } | { path: string }
 
@@ -78,12 +79,18 @@ function createListener(app: App, init: ListenInit): Server {
     const { code } = new RegistryError('REQUEST_INVALID')
     const body = JSON.stringify({ errors: [{ code, message: 'Expect: only 100-continue is understood' }] })
     const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length, Connection: 'close' }
-    response.writeHead(417, { ...headers, 'Docker-Distribution-Api-Version': 'registry/2.0' }).end(body)
+    response
+      .writeHead(417, {
+        ...headers,
+        ...bareSecurityHeaders,
+        'Docker-Distribution-Api-Version': 'registry/2.0'
+      })
+      .end(body)
   })
   server.on('connection', (socket: Socket) => app.connections.accepted(socket))
   server.on(
     init.tls === undefined ? 'connection' : 'secureConnection',
-    (socket: Socket) => void app.connections.of(socket)
+    (socket: Socket) => void app.connections.of(socket, isLoopbackListener(server))
   )
   answerClientErrors(server, app)
   return server
@@ -93,6 +100,13 @@ async function start(server: Server, address: ListenAddress): Promise<void> {
   server.listen(address)
   await once(server, 'listening')
   server.on('error', () => undefined)
+}
+
+/** Whether only this machine reaches it, by TCP: a unix socket no browser can open. */
+export function isLoopbackListener(server: Pick<Server, 'address'>): boolean {
+  const address: AddressInfo | string | null = server.address()
+  if (address === null || typeof address === 'string') return false
+  return /^(?:127\.|::1$|::ffff:127\.)/i.test(address.address)
 }
 
 function urlOf(server: Server, scheme: string): string {

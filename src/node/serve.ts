@@ -15,7 +15,7 @@ import { tokenAdvice } from './access.ts'
 import { Closers } from './closers.ts'
 import { openCredentials } from './credentials.ts'
 import { scheduleMaintenance } from './schedule.ts'
-import { appInit, readTls } from './settings.ts'
+import { appInit, namesOf, readTls } from './settings.ts'
 import { startPeer } from './start-peer.ts'
 import { watchStorage } from './storage-health.ts'
 
@@ -129,13 +129,16 @@ async function listenDebug(config: Config, parts: DebugParts, closers: Closers):
   if (address === undefined || !('port' in address)) return undefined
   const metrics = prometheus.enabled ? createHttpMetrics() : undefined
   const isGuarded = access.authentication !== undefined && !isLoopback(address)
-  const app = createDebugApp({
-    log,
-    path: prometheus.path,
-    ...(isGuarded && { access }),
-    ...(metrics && { metrics }),
-    ...(health && { health })
-  })
+  const app = createDebugApp(
+    {
+      log,
+      path: prometheus.path,
+      ...(isGuarded && { access }),
+      ...(metrics && { metrics }),
+      ...(health && { health })
+    },
+    namesOf(config)
+  )
   closers.add(app, it => it.close())
   await app.listen(address)
   return metrics

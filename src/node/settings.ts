@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { SecureContextOptions } from 'node:tls'
 import { type Config, ConfigError, compilePattern, tlsCiphers } from '../config.ts'
 import type { AppInit } from '../http/app.ts'
+import type { HostCheckInit } from '../http/host-check.ts'
 import type { RegistryInit, RequiredPlatforms } from '../registry/components.ts'
 import type { StorageInit } from '../storage/open-storage.ts'
 import { configuredQuotas } from './quotas.ts'
@@ -27,12 +28,20 @@ function requiredPlatforms(indexes: Config['validation']['manifests']['indexes']
   return indexes.platformlist.map(({ os = '', architecture = '' }) => ({ os, architecture }))
 }
 
+/** What this node may be called. */
+export function namesOf({ http }: Config): HostCheckInit {
+  return {
+    ...(http.host === undefined ? {} : { host: http.host }),
+    ...(http.hosts === undefined ? {} : { hosts: http.hosts })
+  }
+}
+
 /** The configuration as the OCI door wants it. */
 export function appInit(config: Config): AppInit {
   const { http, storage, log, ipfs } = config
   return {
     prefix: http.prefix,
-    ...(http.host === undefined ? {} : { host: http.host }),
+    ...namesOf(config),
     relativeUrls: http.relativeurls,
     headers: http.headers,
     trustProxy: http.trustproxy,

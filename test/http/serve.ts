@@ -71,7 +71,8 @@ export async function serve(options: ServeOptions = {}): Promise<Served> {
   const log = memoryLog()
   const app = createApp(
     { registry, authorize: options.authorize ?? openAccess, log, ...options.components },
-    options.init
+    // Raw requests call it as they like; what it answers to is the matter of host.test.ts.
+    { hosts: ['*'], ...options.init }
   )
   const listening = await listen(app, [{ host: '127.0.0.1', port: 0 }], options.listenInit)
   onTestFinished(async () => void (await listening.drain(0)))

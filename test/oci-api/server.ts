@@ -36,7 +36,9 @@ export interface Server {
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const store = options.store ?? (await openTemporaryRegistry(options.registry))
   const log = memoryLog()
-  const app = createApp({ registry: store.registry, authorize: openAccess, log, ...options.components }, options.app)
+  // Raw requests call it as they like; what it answers to is the matter of test/http/host.test.ts.
+  const init = { hosts: ['*'], ...options.app }
+  const app = createApp({ registry: store.registry, authorize: openAccess, log, ...options.components }, init)
   const listening = await listen(app, [{ host: '127.0.0.1', port: 0 }], options.listen)
   const url = new URL(listening.urls[0] ?? '')
   const port = Number(url.port)

@@ -1,0 +1,42 @@
+import { RegistryError } from '../errors.ts'
+import type { Connection } from './connections.ts'
+import type { Exchange } from './exchange.ts'
+import { createHostCheck, type HostCheckInit } from './host-check.ts'
+import { createOriginCheck, type OriginCheckInit } from './origin-check.ts'
+
+export interface DoorstepInit extends HostCheckInit, OriginCheckInit {}
+
+/** Why a request is not even looked at; `undefined` when it is. */
+export type Doorstep = (exchange: Exchange, connection: Connection) => RegistryError | undefined
+
+/** What is asked of every request, whatever it is for and whoever makes it. */
+export function createDoorstep(init: DoorstepInit): Doorstep {
+  const checkHost = createHostCheck(init)
+  const checkOrigin = createOriginCheck(init)
+  return (exchange, connection) => {
+    const { request, client } = exchange
+    const broken = protocolError(exchange, connection)
+    if (broken === undefined) return checkHost(request, client, connection.onLoopback) ?? checkOrigin(request, client)
+    exchange.closeConnection()
+    return broken
+  }
+}
+
+function protocolError({ request }: Exchange, connection: Connection): RegistryError | undefined {
+  if (connection.surplus) return new RegistryError('TOOMANYREQUESTS', { message: 'too many connections' })
+  if (request.httpVersion === '1.0') return undefined
+  if (request.httpVersion !== '1.1') return new RegistryError('REQUEST_INVALID', { message: 'this is no HTTP/1.1' })
+  const hosts = countOf(request.rawHeaders, 'host')
+  if (hosts === 1) return undefined
+  // Two of them may be a request smuggled past a proxy that looks at the other one (RFC 9112, section 3.2).
+  return new RegistryError('REQUEST_INVALID', { message: hosts === 0 ? 'Host header missing' : 'more than one Host' })
+}
+
+function countOf(rawHeaders: readonly string[], name: string): number {
+  let count = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const header = rawHeaders[at]
+    if (header?.length === name.length && header.toLowerCase() === name) count++
+  }
+  return count
+}
