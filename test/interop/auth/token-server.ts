@@ -1,10 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { hash } from '@node-rs/bcrypt'
 import { startDaemon } from '../daemon.ts'
+import { freeLoopbackPort } from '../pebble.ts'
 import { runTool } from '../run.ts'
 import { basic } from './guarded.ts'
 
@@ -40,7 +40,8 @@ export async function startTokenServer(options: TokenServerOptions): Promise<For
     Object.entries(options.users).map(async ([user, password]) => `${user}:${await hash(password, { cost: 10 })}\n`)
   )
   await writeFile(passwd, lines.join(''))
-  const port = await freePort()
+  // It cannot say which port it took, so it is told one that was free a moment ago.
+  const port = await freeLoopbackPort()
   const addr = `127.0.0.1:${port}`
   // By name: crane asks no private address for a token, unless it is the registry's own.
   const realm = `http://localhost:${port}/token/`
@@ -65,14 +66,4 @@ async function publicKey(realm: string, service: string, user: string, password:
   const [head = ''] = answer.access_token.split('.')
   const { jwk }: { jwk: object } = JSON.parse(Buffer.from(head, 'base64url').toString())
   return jwk
-}
-
-/** It cannot say which port it took, so it is told one that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  if (typeof address !== 'object' || address === null) throw new Error('not listening')
-  return address.port
 }
