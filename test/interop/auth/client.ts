@@ -29,6 +29,8 @@ export interface AuthClient {
 export interface ClientInit {
   name: string
   tools: readonly ToolName[]
+  /** Whether it keeps a token that can be taken back instead of the password. */
+  keepsToken?: true
   /** Words for a refused credential, and for a right that is not there. */
   says: { wrong: RegExp; denied: RegExp }
   /**

@@ -21,6 +21,7 @@ async function packed(layout: string, archive: string): Promise<void> {
 export const docker: ClientInit = {
   name: 'docker',
   tools: ['dockerd', 'docker', 'skopeo', 'umount'],
+  keepsToken: true,
   says: { wrong: /unauthorized|incorrect username or password/i, denied: /denied/i },
   async start(host, image = smallImage()) {
     const [folder, engine] = await Promise.all([mkdtemp(join(tmpdir(), 'pinnace-auth-docker-')), startDockerd()])

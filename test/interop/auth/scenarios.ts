@@ -140,6 +140,11 @@ export function describeAuthentication(init: ClientInit): void {
 
     it('keeps nothing of a login after logout', async () => {
       await signIn('alice')
+      if (init.keepsToken) {
+        const kept = await client.stored?.()
+        expect(kept).toMatch(/"identitytoken": "pinnacer_\w+"/)
+        expect(kept).not.toContain(Buffer.from(`alice:${passwords.alice}`).toString('base64'))
+      }
       works(await client.logout())
       if (client.stored !== undefined) {
         const kept = await client.stored()
