@@ -61,10 +61,10 @@ const owners: readonly (readonly [RegExp, readonly string[]])[] = [
 ]
 
 /**
- * Whoever calls somebody else over HTTP goes through `egress/` (invariant 12). The command line alone talks to the very node
- * that its user named, over its own sockets.
+ * Whoever calls somebody else over HTTP goes through `egress/` (invariant 12). The command line alone talks to the node of
+ * this machine over its own sockets.
  */
-const ownCallers = ['cli/socket-transport.ts', 'cli/http-transport.ts', 'cli/commands/health.ts']
+const ownCallers = ['cli/socket-transport.ts', 'cli/commands/health.ts']
 const httpClients = /^(?:undici|axios|got|ky|node-fetch|needle|superagent|follow-redirects|http2?|https)(?:\/|$)/
 const clientNames = /^(?:request|get|Agent|globalAgent|ClientRequest|connect|setGlobalProxyFromEnv)$/
 

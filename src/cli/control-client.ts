@@ -1,9 +1,9 @@
-import type { IncomingMessage } from 'node:http'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { errorTable, type OciErrorEntry, type Reason, RegistryError, RegistryErrors } from '../errors.ts'
 import { type ErrorLine, reasonHeader } from '../http/control-protocol.ts'
 import type { AbortOptions } from '../registry/ports.ts'
-import type { ControlRequest, ControlTransport } from './control-transport.ts'
+import type { ControlRequest, ControlResponse, ControlTransport } from './control-transport.ts'
 import { exitCodes } from './exit-codes.ts'
 import { CommandFailure } from './explain.ts'
 import { printable } from './terminal.ts'
@@ -30,7 +30,7 @@ export class ControlClient {
    */
   async json<T>(method: Method, path: string, body: object | undefined, options?: AbortOptions): Promise<T> {
     const response = await this.call(method, path, body, options)
-    const text = await readText(response)
+    const text = await readText(response.body)
     try {
       // The other end is a node of the same protocol version, which only its owner or an admin gets this far with.
       return JSON.parse(text) as T
@@ -46,9 +46,9 @@ export class ControlClient {
     body: object | undefined,
     options?: AbortOptions
   ): AsyncGenerator<Exclude<T, ErrorLine>> {
-    const response = await this.call(method, path, body, options)
+    const { body: answer } = await this.call(method, path, body, options)
     try {
-      for await (const text of createInterface({ input: response, crlfDelay: Infinity })) {
+      for await (const text of createInterface({ input: answer, crlfDelay: Infinity })) {
         const line = JSON.parse(text) as Exclude<T, ErrorLine> | ErrorLine
         if ('error' in line) {
           const { reason, errors } = line.error
@@ -57,27 +57,27 @@ export class ControlClient {
         yield line
       }
     } catch (error) {
-      if (response.errored === null) throw error
+      if (answer.errored === null) throw error
       options?.signal?.throwIfAborted()
       throw new CommandFailure(exitCodes.failure, `${this.name} broke off its answer; its log says why`, {
         cause: error
       })
     } finally {
-      response.destroy()
+      answer.destroy()
     }
   }
 
   /** A response whose status is a success. @throws {RegistryError} */
-  async call(method: Method, path: string, body: object | undefined, options?: AbortOptions): Promise<IncomingMessage> {
+  async call(method: Method, path: string, body: object | undefined, options?: AbortOptions): Promise<ControlResponse> {
     const json = body === undefined ? {} : { body: JSON.stringify(body) }
     const response = await this.#transport.send({ method, path, ...json }, options)
-    if ((response.statusCode ?? 500) < 400) {
-      if (response.statusCode === 204) response.resume()
+    const { status, headers } = response
+    if (status < 400) {
+      if (status === 204) response.body.resume()
       return response
     }
-    const entries = entriesIn(await readText(response))
-    const status = response.statusCode ?? 500
-    const reason = String(response.headers[reasonHeader] ?? '')
+    const entries = entriesIn(await readText(response.body))
+    const reason = String(headers[reasonHeader] ?? '')
     // Who answers without our header stands before the node: a proxy, or another program at that address.
     throw isReason(reason)
       ? errorOf(reason, entries)
@@ -92,10 +92,10 @@ export class ControlClient {
 /** Bytes of one answer that is no stream; an image index with thousands of platforms is below one MiB. */
 const longest = 16 * 1024 * 1024
 
-async function readText(response: IncomingMessage): Promise<string> {
-  response.setEncoding('utf8')
+async function readText(body: Readable): Promise<string> {
+  body.setEncoding('utf8')
   let text = ''
-  for await (const chunk of response) {
+  for await (const chunk of body) {
     text += chunk
     if (text.length > longest) throw new CommandFailure(exitCodes.failure, 'the answer is longer than any of a node')
   }

@@ -1,4 +1,5 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
 import type { AbortOptions } from '../registry/ports.ts'
 
 export interface ControlRequest {
@@ -7,6 +8,13 @@ export interface ControlRequest {
   path: string
   /** JSON. */
   body?: string
+}
+
+export interface ControlResponse {
+  status: number
+  headers: IncomingHttpHeaders
+  /** To be read to its end or destroyed. */
+  body: Readable
 }
 
 /** The way to a node's control routes: its socket, or its admin API from afar. */
@@ -18,7 +26,7 @@ export interface ControlTransport {
    *
    * @throws {CommandFailure} when there is none
    */
-  send(request: ControlRequest, options?: AbortOptions): Promise<IncomingMessage>
+  send(request: ControlRequest, options?: AbortOptions): Promise<ControlResponse>
   close(): void
 }
 

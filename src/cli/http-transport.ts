@@ -1,14 +1,14 @@
-import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request } from 'node:http'
-import { Agent as HttpsAgent, request as requestSecurely } from 'node:https'
 import { getCACertificates } from 'node:tls'
+import { createEgress, type Egress } from '../egress/egress.ts'
+import { namedHost } from '../egress/named-hosts.ts'
 import type { AbortOptions } from '../registry/ports.ts'
-import { bodyHeaders, type ControlRequest, type ControlTransport } from './control-transport.ts'
+import { bodyHeaders, type ControlRequest, type ControlResponse, type ControlTransport } from './control-transport.ts'
 import { exitCodes } from './exit-codes.ts'
 import { CommandFailure } from './explain.ts'
 import type { RemoteHost } from './remote-host.ts'
 
-/** ms until there is a connection; what a node then works at takes as long as it takes. */
-const patience = 15_000
+/** ms that a node may work without a word: scrub says something after each blob, and the largest take minutes. */
+const longestSilence = 30 * 60_000
 
 /**
  * The admin API of a node elsewhere. The token goes to the origin that was named and nowhere else: redirects are told, not
@@ -17,33 +17,34 @@ const patience = 15_000
 export class HttpTransport implements ControlTransport {
   readonly name: string
   readonly #host: RemoteHost
-  readonly #agent: HttpAgent | HttpsAgent
+  readonly #egress: Egress
 
   constructor(host: RemoteHost) {
+    const { url, ca } = host
     this.#host = host
-    this.name = `the node at ${host.url.href.replace(/\/$/, '')}`
-    const options = { keepAlive: true, maxSockets: 2 }
-    this.#agent =
-      host.url.protocol === 'http:'
-        ? new HttpAgent(options)
-        : new HttpsAgent({ ...options, ...(host.ca && { ca: [...getCACertificates('default'), host.ca] }) })
+    this.name = `the node at ${url.href.replace(/\/$/, '')}`
+    // Whoever types a host means it, at whatever address it is.
+    this.#egress = createEgress({
+      named: [namedHost(url)],
+      maxSockets: 2,
+      ...(ca && { ca: [...getCACertificates('default'), ca] })
+    })
   }
 
-  async send(asked: ControlRequest, options?: AbortOptions): Promise<IncomingMessage> {
+  async send(asked: ControlRequest, options?: AbortOptions): Promise<ControlResponse> {
     const response = await this.#ask(asked, options)
-    const status = response.statusCode ?? 500
+    const { status, headers, body } = response
     if (status < 300 || status >= 400) return response
-    response.resume()
-    const to =
-      response.headers.location === undefined ? 'elsewhere' : `to ${printableTarget(response.headers.location)}`
+    body.destroy()
+    const to = headers.location === undefined ? 'elsewhere' : `to ${printableTarget(headers.location)}`
     throw this.#failure(`redirects ${to}, where no token is sent: name the right address with --host`)
   }
 
   close(): void {
-    this.#agent.destroy()
+    this.#egress.close()
   }
 
-  #ask({ method, path, body }: ControlRequest, options?: AbortOptions): Promise<IncomingMessage> {
+  async #ask({ method, path, body }: ControlRequest, { signal }: AbortOptions = {}): Promise<ControlResponse> {
     const { url, token } = this.#host
     const target = new URL(`${url.pathname.replace(/\/$/, '')}/admin/v1${path}`, url)
     const headers = {
@@ -51,13 +52,11 @@ export class HttpTransport implements ControlTransport {
       Accept: 'application/json, application/x-ndjson',
       ...(token && { Authorization: `Bearer ${token}` })
     }
-    const init = { agent: this.#agent, method, headers, ...(options?.signal && { signal: options.signal }) }
-    return new Promise((settle, reject) => {
-      const sent = url.protocol === 'http:' ? request(target, init) : requestSecurely(target, init)
-      watchConnection(sent)
-      sent.once('response', settle)
-      sent.once('error', error => reject(options?.signal?.aborted ? options.signal.reason : this.#explain(error)))
-      sent.end(body)
+    const bounds = { redirects: 'none', idleMs: longestSilence } as const
+    const request = { method, headers, ...bounds, ...(body && { body }), ...(signal && { signal }) }
+    return await this.#egress.request(target, request).catch((error: unknown) => {
+      signal?.throwIfAborted()
+      throw error instanceof Error ? this.#explain(error) : error
     })
   }
 
@@ -68,8 +67,7 @@ export class HttpTransport implements ControlTransport {
       return this.#failure(`has a certificate that is not trusted (${code}): name its authority with --ca`, cause)
     }
     if (code === 'EPROTO') return this.#failure('does not speak TLS at that port: is it http:// there?', cause)
-    const why = cause.message || code || cause.name
-    return this.#failure(`does not answer: ${why}`, cause)
+    return this.#failure(`does not answer: ${cause.message || code || cause.name}`, cause)
   }
 
   #failure(what: string, cause?: Error): CommandFailure {
@@ -88,20 +86,6 @@ const untrusted = new Set([
   'CERT_NOT_YET_VALID',
   'CERT_SIGNATURE_FAILURE'
 ])
-
-/** ms of silence after which the system asks whether the other end is still there. */
-const probeAfter = 30_000
-
-function watchConnection(sent: ClientRequest): void {
-  sent.once('socket', socket => {
-    socket.setKeepAlive(true, probeAfter)
-    if (!socket.connecting) return
-    const ready = 'encrypted' in socket ? 'secureConnect' : 'connect'
-    const timer = setTimeout(() => sent.destroy(new Error(`no connection within ${patience / 1000} s`)), patience)
-    const stop = () => clearTimeout(timer)
-    socket.once(ready, stop).once('close', stop)
-  })
-}
 
 /** Its origin and path: what follows them may be a secret of somebody's. */
 function printableTarget(location: string): string {

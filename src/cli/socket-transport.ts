@@ -1,6 +1,6 @@
-import { Agent, type IncomingMessage, request } from 'node:http'
+import { Agent, request } from 'node:http'
 import type { AbortOptions } from '../registry/ports.ts'
-import { bodyHeaders, type ControlRequest, type ControlTransport } from './control-transport.ts'
+import { bodyHeaders, type ControlRequest, type ControlResponse, type ControlTransport } from './control-transport.ts'
 import { exitCodes } from './exit-codes.ts'
 import { CommandFailure } from './explain.ts'
 
@@ -14,7 +14,7 @@ export class SocketTransport implements ControlTransport {
     this.#socket = socket
   }
 
-  send({ method, path, body }: ControlRequest, options?: AbortOptions): Promise<IncomingMessage> {
+  send({ method, path, body }: ControlRequest, options?: AbortOptions): Promise<ControlResponse> {
     return new Promise((settle, reject) => {
       const sent = request({
         socketPath: this.#socket,
@@ -24,7 +24,7 @@ export class SocketTransport implements ControlTransport {
         headers: bodyHeaders(body),
         ...(options?.signal && { signal: options.signal })
       })
-      sent.once('response', settle)
+      sent.once('response', body => settle({ status: body.statusCode ?? 500, headers: body.headers, body }))
       sent.once('error', error => reject(options?.signal?.aborted ? options.signal.reason : this.#explain(error)))
       sent.end(body)
     })

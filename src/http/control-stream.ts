@@ -27,6 +27,8 @@ export async function streamLines(
   const aborter = new AbortController()
   response.once('close', () => aborter.abort())
   response.writeHead(200, { 'Content-Type': 'application/x-ndjson' })
+  // Work may go on for long before there is a line to write, and no client waits that long for an answer to begin.
+  response.flushHeaders()
   const lines = createWriter(response, aborter.signal)
   try {
     await work(lines, aborter.signal)
