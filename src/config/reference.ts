@@ -107,9 +107,8 @@ function foreignSection(): string {
 
 ${names}.
 
-They are ignored with a warning. These stop the start instead, because without them the registry would be open or speak
-in the clear: any provider under \`auth\` but \`htpasswd\` and \`token\`, \`http.tls.clientcas\`, and \`http.tls.letsencrypt\`
-without \`http.tls.certificate\`.
+They are ignored with a warning. These stop the start instead, because without them the registry would be open: every
+provider under \`auth\` but \`htpasswd\` and \`token\`, and \`http.tls.clientcas\`.
 `
 }
 
