@@ -1,5 +1,6 @@
 import { type ListenAddress, readAddress } from './address.ts'
 import { accessAdvice, checkAccess } from './check-access.ts'
+import { checkHeaders } from './check-headers.ts'
 import { showDuration } from './duration.ts'
 import { type Finding, finding } from './finding.ts'
 import { type Place, type Problem, problemAt, showValue } from './problem.ts'
@@ -44,20 +45,6 @@ function* checkAddresses({ addr, net, debug }: Config['http']): Generator<Findin
       'http.debug.addr',
       `${showValue(debug.addr)} is http.addr too; write another port`
     )
-  }
-}
-
-/** Headers that frame a message or belong to one connection: set by the operator they would break every response. */
-const framing = new Set(['connection', 'content-length', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade'])
-
-function* checkHeaders(headers: Config['http']['headers']): Generator<Finding> {
-  for (const name of Object.keys(headers)) {
-    const pointer = `/http/headers/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
-    const key = `http.headers.${name}`
-    if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name))
-      yield finding(pointer, key, 'not a header name; write one such as X-Frame-Options')
-    else if (framing.has(name.toLowerCase()))
-      yield finding(pointer, key, 'the server sets this header itself; remove it')
   }
 }
 

@@ -11,6 +11,7 @@ import { logAccess } from './access-log.ts'
 import { adminClosed, createAdminApp, isAdminPath } from './admin-door.ts'
 import { createAuditor } from './audit.ts'
 import { ByteBodies } from './byte-bodies.ts'
+import { ClientLimits, type ClientLimitsInit } from './client-limits.ts'
 import { type Connection, Connections } from './connections.ts'
 import type { ControlComponents } from './control-app.ts'
 import type { Door } from './door.ts'
@@ -66,6 +67,8 @@ export interface AppInit extends LocationInit, GuardInit, SourceInit, DoorstepIn
     pageSize?: number
     /** Bytes of a manifest. Default 4 MiB. */
     manifest?: number
+    /** Of one client. */
+    client?: ClientLimitsInit
   }
   timeouts?: {
     /** ms a request's body waits until fewer are being read than the limit; then 429. Default 15 s. */
@@ -142,6 +145,7 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
     const refusal = refuse(exchange, connection)
     if (refusal !== undefined) replyError(exchange, refusal, components.log)
     else if (isOciTarget(exchange.path, locations.prefix)) void answerOci(door, exchange)
+    else if (!countIn(door, exchange)) return
     else if (tokenServer !== undefined && isTokenPath(exchange.path, locations.prefix))
       void answerToken(door, tokenServer, exchange)
     else if (components.control !== undefined && isAdminPath(exchange.path, locations.prefix)) {
@@ -179,6 +183,10 @@ function openAdmin(app: FastifyInstance, components: AppComponents, { guard, loc
 function createDoor(components: AppComponents & Pick<GuardComponents, 'clientOf' | 'locations'>, init: AppInit): Door {
   const { registry, log, locations } = components
   const bodyStallMs = init.timeouts?.bodyStallMs ?? 60_000
+  const limits = new ClientLimits(
+    { now: () => performance.now(), limited: limit => components.metrics?.limited(limit) },
+    init.limits?.client
+  )
   return {
     registry,
     guard: new Guard(components, init),
@@ -193,12 +201,26 @@ function createDoor(components: AppComponents & Pick<GuardComponents, 'clientOf'
       bodyStallMs,
       writeStallMs: init.timeouts?.writeStallMs ?? 300_000
     },
+    limits,
     bodies: new ByteBodies({
       limit: init.limits?.uploads ?? 256,
+      limits,
       queueMs: init.timeouts?.uploadQueueMs ?? 15_000,
       stallMs: bodyStallMs
     }),
     manifestHeaders: new ManifestHeaders()
+  }
+}
+
+/** Counts what asks for nothing by name, by its address; probes must be answered when nothing else is. False: it is answered. */
+function countIn(door: Door, exchange: Exchange): boolean {
+  if (exchange.path === '/livez' || exchange.path === '/readyz') return true
+  try {
+    exchange.enter(door.limits.admit(exchange.client, undefined))
+    return true
+  } catch (error) {
+    replyError(exchange, error, door.log)
+    return false
   }
 }
 

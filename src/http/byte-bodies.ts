@@ -1,7 +1,7 @@
 import { RegistryError } from '../errors.ts'
 import { parseContentRange } from '../oci/range.ts'
-import type { AbortOptions } from '../registry/ports.ts'
 import type { UploadBody } from '../registry/registry.ts'
+import type { ClientLimits } from './client-limits.ts'
 import type { Exchange } from './exchange.ts'
 import { RequestBody } from './read-body.ts'
 import { Slots } from './slots.ts'
@@ -11,6 +11,8 @@ export interface ByteBodiesInit {
   limit: number
   /** ms that a body waits for its turn before it is answered 429. */
   queueMs: number
+  /** Of single clients. Default: none. */
+  limits?: ClientLimits
   /** ms a body may pause. */
   stallMs: number
 }
@@ -31,8 +33,20 @@ export class ByteBodies {
    *
    * @throws {RegistryError} TOOMANYREQUESTS
    */
-  async admit<T>(work: () => Promise<T>, options?: AbortOptions): Promise<T> {
-    if (!(await this.#slots.take(this.#init.queueMs, options))) {
+  async admit<T>(work: () => Promise<T>, exchange: Exchange): Promise<T> {
+    const { limits, queueMs } = this.#init
+    if (limits === undefined || exchange.visit === undefined) return this.#read(work, exchange)
+    const release = await exchange.visit.takeUpload(queueMs, exchange.abortable)
+    if (release === undefined) throw limits.uploadRefusal()
+    try {
+      return await this.#read(work, exchange)
+    } finally {
+      release()
+    }
+  }
+
+  async #read<T>(work: () => Promise<T>, exchange: Exchange): Promise<T> {
+    if (!(await this.#slots.take(this.#init.queueMs, exchange.abortable))) {
       throw new RegistryError('TOOMANYREQUESTS', {
         message: `too many uploads at once (limit ${this.#init.limit})`,
         headers: { 'Retry-After': '5' }

@@ -2,6 +2,7 @@ import type { ImmutableTag } from '../access/immutable.ts'
 import type { Log } from '../registry/ports.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { ByteBodies } from './byte-bodies.ts'
+import type { ClientLimits } from './client-limits.ts'
 import type { Guard } from './guard.ts'
 import type { Locations } from './location.ts'
 import type { ManifestHeaders } from './manifest-headers.ts'
@@ -26,6 +27,8 @@ export interface Door {
   /** Asked before anything is looked at. */
   guard: Guard
   immutable: ImmutableTag
+  /** Every request is counted once, when it is known who makes it. */
+  limits: ClientLimits
   log: Log
   init: DoorInit
   locations: Locations

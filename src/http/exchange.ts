@@ -3,6 +3,7 @@ import type { Caller } from '../access/caller.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { AbortOptions } from '../registry/ports.ts'
 import type { Audited } from './audit.ts'
+import type { Visit } from './client-limits.ts'
 import { drainRequest } from './drain-request.ts'
 import type { Target } from './parse-target.ts'
 import type { Client } from './source.ts'
@@ -67,6 +68,7 @@ export class Exchange {
   #closing = false
   #aborter: AbortController | undefined
   #query: URLSearchParams | undefined
+  #visit: Visit | undefined
 
   constructor(request: IncomingMessage, response: ServerResponse, init: ExchangeInit) {
     this.request = request
@@ -126,9 +128,22 @@ export class Exchange {
     return { signal: this.signal }
   }
 
+  /** The request as its client's limits count it; absent for a client that has none. */
+  get visit(): Visit | undefined {
+    return this.#visit
+  }
+
+  /** The request was counted; it is over with the response. */
+  enter(visit: Visit | undefined): void {
+    // Who it is took a while to find out, and the client may be gone.
+    if (this.closed) visit?.leave()
+    else this.#visit = visit
+  }
+
   /** The response closed; whoever still works for it is told. */
   close(): void {
     this.closed = true
+    this.#visit?.leave()
     if (this.response.writableFinished) return
     this.#aborter?.abort(new ClientGone('client hung up'))
   }

@@ -18,6 +18,8 @@ export interface HttpMetrics {
   readonly registry: PromRegistry
   started(): void
   finished(sample: RequestSample): void
+  /** A request of a client that makes too many, by which of its limits. */
+  limited(limit: 'rate' | 'requests' | 'uploads'): void
 }
 
 interface Series {
@@ -56,6 +58,12 @@ export function createHttpMetrics(): HttpMetrics {
     help: 'Bytes of request bodies.',
     registers
   })
+  const limited = new Counter({
+    name: 'pinnace_http_limited_total',
+    help: 'Requests answered 429 for a limit of a single client (ipfs.limits.client).',
+    labelNames: ['limit'],
+    registers
+  })
   const sent = new Counter({ name: 'pinnace_http_sent_bytes_total', help: 'Bytes of response bodies.', registers })
 
   // Labels are resolved once a series: doing it for each request costs more than routing it.
@@ -74,6 +82,7 @@ export function createHttpMetrics(): HttpMetrics {
   return {
     registry,
     started: () => inFlight.inc(),
+    limited: limit => limited.inc({ limit }),
     finished(sample) {
       inFlight.dec()
       const of = seriesOf(sample.route, sample.method, sample.status)

@@ -70,10 +70,21 @@ export async function answerOci(door: Door, exchange: Exchange): Promise<void> {
     // No turn of the loop for a credential that is remembered: every request passes here.
     const visitor = identified instanceof Promise ? await identified : identified
     exchange.caller = visitor.caller
+    exchange.enter(door.limits.admit(exchange.client, visitor.caller.subject))
     admit(door, visitor, target)
     await run(door, exchange, target, visitor)
   } catch (error) {
-    replyError(exchange, error, door.log)
+    replyError(exchange, exchange.caller === undefined ? countStranger(door, exchange, error) : error, door.log)
+  }
+}
+
+/** Who did not come as far as being known counts by the address. */
+function countStranger({ limits }: Door, exchange: Exchange, error: unknown): unknown {
+  try {
+    exchange.enter(limits.admit(exchange.client, undefined))
+    return error
+  } catch (tooMany) {
+    return tooMany
   }
 }
 

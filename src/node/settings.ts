@@ -49,7 +49,7 @@ export function appInit(config: Config): AppInit {
     readOnly: storage.maintenance.readonly.enabled,
     auditPulls: log.audit.pulls,
     accessLog: !log.accesslog.disabled && (log.level === 'info' || log.level === 'debug'),
-    limits: { sockets: ipfs.limits.sockets, uploads: ipfs.limits.uploads, manifest: ipfs.limits.manifest },
+    limits: ipfs.limits,
     timeouts: { bodyStallMs: ipfs.timeouts.stall }
   }
 }

@@ -28,6 +28,30 @@ const limits = section('What the node takes on at once. Memory is bounded by the
       defaultNote: 'one less than there are cores, at least 1'
     })
   ),
+  client: section(
+    'What one client may take of that: whoever signed in, else an address (IPv6: a /64 network). This machine itself is not bounded. More gets 429 with `Retry-After`; 0 is no limit.',
+    {
+      rate: count({ minimum: 0, maximum: 1_000_000, default: 0, description: 'Requests a second in the long run.' }),
+      burst: count({
+        minimum: 1,
+        maximum: 1_000_000,
+        default: 1000,
+        description: 'Requests that may come at once before `rate` counts.'
+      }),
+      requests: count({
+        minimum: 0,
+        maximum: 1_000_000,
+        default: 1024,
+        description: 'Requests being answered at once.'
+      }),
+      uploads: count({
+        minimum: 0,
+        maximum: 100_000,
+        default: 128,
+        description: 'Request bodies being read at once; more wait up to 15 s first.'
+      })
+    }
+  ),
   manifest: size({ default: '4MiB', description: 'Largest manifest, at most 4 MiB; a larger one gets 413.' })
 })
 

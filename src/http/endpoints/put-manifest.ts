@@ -27,7 +27,7 @@ export async function putManifest(
   if (ifMatch?.length === 0) throw new RegistryError('MANIFEST_CHANGED')
   const ifNoneMatch = parseIfNoneMatch(exchange.header('if-none-match'))
   const asked = [...new Set(exchange.query.getAll('tag').map(parseTag))]
-  const bytes = await door.bodies.admit(() => readManifest(door, exchange), exchange.abortable)
+  const bytes = await door.bodies.admit(() => readManifest(door, exchange), exchange)
   const request: PutManifestRequest = {
     bytes,
     refuseMove: refuseMove(door, visitor, repository),

@@ -78,7 +78,7 @@ async function uploadAtOnce(
       })
       throw error
     }
-  }, exchange.abortable)
+  }, exchange)
   exchange.send(201, blobCreated(door, exchange, repository, blob))
 }
 

@@ -17,10 +17,7 @@ export async function appendUpload(door: Door, exchange: Exchange, target: Sessi
     const upload =
       body === undefined
         ? await door.registry.uploadStatus(repository, id, exchange.abortable)
-        : await door.bodies.admit(
-            () => door.registry.appendUpload(repository, id, body, exchange.abortable),
-            exchange.abortable
-          )
+        : await door.bodies.admit(() => door.registry.appendUpload(repository, id, body, exchange.abortable), exchange)
     exchange.send(202, sessionHeaders(door, exchange, repository, upload))
   })
 }
@@ -34,7 +31,7 @@ export async function finishUpload(door: Door, exchange: Exchange, target: Sessi
   await withWhereabouts(door, exchange, target, async () => {
     const body = door.bodies.uploadOf(exchange)
     const finish = () => door.registry.finishUpload(repository, id, digest, body, exchange.abortable)
-    const blob = body === undefined ? await finish() : await door.bodies.admit(finish, exchange.abortable)
+    const blob = body === undefined ? await finish() : await door.bodies.admit(finish, exchange)
     exchange.send(201, blobCreated(door, exchange, repository, blob))
   })
 }
