@@ -18,7 +18,7 @@ export const countUsage: Migration = {
     await level.clear(rangeOf(prefixes.usage))
     await walk(level, 'links', async (digest, text) => {
       const blob = await level.get(keys.blob(digest))
-      const size = blob === undefined ? undefined : decode.blob(blob).size
+      const size = blob === undefined ? undefined : decode.blobSize(blob)
       return { bytes: size ?? 0, value: encode.link(decode.link(text), size) }
     })
     await walk(level, 'revisions', async (_digest, text) => ({ bytes: decode.revision(text).size }))

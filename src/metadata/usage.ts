@@ -73,7 +73,7 @@ async function countedLink(view: View, repository: string, digest: Digest): Prom
 
 async function blobSize(view: View, digest: Digest): Promise<number | undefined> {
   const text = await view.text(keys.blob(digest))
-  return text === undefined ? undefined : decode.blob(text).size
+  return text === undefined ? undefined : decode.blobSize(text)
 }
 
 async function revision(view: View, repository: string, digest: Digest): Promise<RevisionRecord | undefined> {
