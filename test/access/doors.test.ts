@@ -532,6 +532,11 @@ describe('an external token', () => {
         'Bearer realm="https://auth.example/token",service="registry",scope="repository:team/app:pull,push",error="insufficient_scope"'
       )
       expect((await server.ask('/v2/team/app/manifests/v1')).status).toBe(401)
+      const elsewhere = await pushBlob(server.store.registry, 'other/app', randomBytes(32))
+      const mount = `/v2/team/app/blobs/uploads/?mount=${elsewhere}&from=other/app`
+      expect((await ask('POST', mount, grant('pull', 'push'))).status).toBe(202)
+      const both = [...grant('pull', 'push'), { type: 'repository', name: 'other/app', actions: ['pull'] }]
+      expect((await ask('POST', mount, both)).status).toBe(201)
       expect((await server.ask('/token')).status).toBe(404)
       expect((await ask('DELETE', '/v2/team/app/manifests/v1', grant('*'))).status).toBe(202)
     } finally {
