@@ -16,6 +16,7 @@ const built = (name: string): string => `test/interop/tools/build ${name}`
 
 const requirements = {
   busybox: { install: apt('busybox-static') },
+  chromium: { install: apt('chromium') },
   containerd: { install: apt('containerd'), root: true },
   cosign: { install: built('cosign') },
   crane: { install: built('crane') },
