@@ -23,6 +23,15 @@ const picture = Buffer.from(
   'base64'
 )
 
+/** What a page hands to `fetch`. */
+interface PageFetch {
+  method?: string
+  mode?: 'no-cors'
+  credentials?: 'include'
+  headers?: Record<string, string>
+  body?: string
+}
+
 describeWithTools(['chromium'], 'chromium', () => {
   let node: Pinnace
   let attacker: Server
@@ -122,7 +131,7 @@ describeWithTools(['chromium'], 'chromium', () => {
   }
 
   /** `200 <text>`, `opaque` or the error's name, as the page sees it. */
-  const fetchIn = (url: string, init: RequestInit = {}) =>
+  const fetchIn = (url: string, init: PageFetch = {}) =>
     page.evaluate(
       async ([target, options]) => {
         try {
@@ -164,7 +173,7 @@ describeWithTools(['chromium'], 'chromium', () => {
   it.each(origins)('a page of %s changes nothing', async (_, origin) => {
     await page.goto(`${origin()}/`)
     const uploads = `${node.url}/v2/evil/blobs/uploads/`
-    const post: RequestInit = { method: 'POST', mode: 'no-cors', body: 'x' }
+    const post: PageFetch = { method: 'POST', mode: 'no-cors', body: 'x' }
     expect(await fetchIn(uploads, post)).toMatch(/^(?:TypeError|opaque )$/)
     expect(await fetchIn(`${uploads}?digest=${digestOf(Buffer.from('x'))}`, post)).toMatch(/^(?:TypeError|opaque )$/)
     await expect
@@ -181,26 +190,26 @@ describeWithTools(['chromium'], 'chromium', () => {
   it.each(origins)('a form of %s is refused', async (_, origin) => {
     await page.goto(`${origin()}/`)
     const navigated = page.waitForResponse(response => response.request().method() === 'POST')
-    await page.evaluate(action => {
-      document.body.innerHTML = `<form method=post action="${action}"><input name=a value=b></form>`
-      document.querySelector('form')?.submit()
-    }, `${node.url}/v2/evil/blobs/uploads/`)
+    const action = JSON.stringify(`${node.url}/v2/evil/blobs/uploads/`)
+    await page.evaluate(
+      `document.body.innerHTML = '<form method=post><input name=a value=b></form>'
+       document.forms[0].action = ${action}
+       document.forms[0].submit()`
+    )
     expect((await navigated).status()).toBe(403)
   })
 
   it.each(origins)('a page of %s embeds no blob', async (_, origin) => {
     await page.goto(`${origin()}/`)
     const embed = (tag: 'script' | 'img', url: string) =>
-      page.evaluate(
-        ([name, src]) =>
-          new Promise<string>(resolve => {
-            const element = document.createElement(name)
-            element.onload = () => resolve('loaded')
-            element.onerror = () => resolve('refused')
-            element.src = src
-            document.body.append(element)
-          }),
-        [tag, url] as const
+      page.evaluate<string>(
+        `new Promise(resolve => {
+           const element = document.createElement(${JSON.stringify(tag)})
+           element.onload = () => resolve('loaded')
+           element.onerror = () => resolve('refused')
+           element.src = ${JSON.stringify(url)}
+           document.body.append(element)
+         })`
       )
     expect(await embed('img', `${node.url}/v2/app/blobs/${digestOf(picture)}`)).toBe('refused')
     expect(await embed('script', `${node.url}/v2/app/blobs/${digestOf(script)}`)).toBe('refused')
