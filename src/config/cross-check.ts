@@ -1,6 +1,7 @@
 import { type ListenAddress, readAddress } from './address.ts'
 import { accessAdvice, checkAccess } from './check-access.ts'
 import { checkHeaders } from './check-headers.ts'
+import { checkTls } from './check-tls.ts'
 import { showDuration } from './duration.ts'
 import { type Finding, finding } from './finding.ts'
 import { type Place, type Problem, problemAt, showValue } from './problem.ts'
@@ -14,6 +15,7 @@ export function crossCheck(config: Config, places: ReadonlyMap<string, Place>): 
   const findings = [
     ...checkAddresses(http),
     ...checkHeaders(http.headers),
+    ...checkTls(http),
     ...checkPeers(ipfs.peers),
     ...checkManifestLimit(ipfs.limits.manifest),
     ...checkPositive(config),

@@ -26,14 +26,6 @@ const clientCertificates: ForeignKey = {
     'client certificates are not asked for, and without them anyone who reaches the node could come in. Remove it and use auth.htpasswd or auth.token, or let a proxy in front ask for them'
 }
 
-const letsEncrypt: ForeignKey = {
-  stops: ({ entries }) => {
-    const certificate = entries.get('certificate')
-    if (certificate !== undefined && !isBlank(certificate)) return undefined
-    return 'Pinnace fetches no certificates, and without one it would speak plain HTTP. Set http.tls.certificate and http.tls.key, or let a proxy in front speak TLS and remove it'
-  }
-}
-
 const foreignKeys: Readonly<Record<string, ForeignKey>> = {
   'auth.none': otherProvider,
   'auth.silly': otherProvider,
@@ -46,7 +38,6 @@ const foreignKeys: Readonly<Record<string, ForeignKey>> = {
   'http.http2': {},
   'http.tls.clientauth': {},
   'http.tls.clientcas': clientCertificates,
-  'http.tls.letsencrypt': letsEncrypt,
   'log.hooks': {},
   'log.reportcaller': {},
   middleware: {},

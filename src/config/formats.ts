@@ -22,6 +22,11 @@ const formats: Record<string, (text: string) => boolean> = {
   multiaddr: isMultiaddr,
   proxy: isProxy,
   'host-pattern': text => text === '*' || isIP(text) !== 0 || /^(?:\*\.)?[\w-]{1,63}(?:\.[\w-]{1,63})*$/.test(text),
+  'dns-name': text =>
+    isIP(text) === 0 &&
+    text.length <= 253 &&
+    /^[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?(?:\.[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?)*$/i.test(text),
+  'mail-address': text => /^[^\s@<>,;?#]{1,64}@[^\s@<>,;?#]{1,253}$/.test(text),
   pattern: isPattern,
   'repository-pattern': isRepositoryPattern,
   'tag-pattern': isTagPattern,

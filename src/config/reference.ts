@@ -73,7 +73,8 @@ immutable:
 - What anonymous may, everybody may. Whoever has \`admin\` on \`"**"\`, the node as a whole, may everything everywhere.
 - A token's own repositories and actions are rules about that token alone; rules that name it, or \`token\`, join in.
 - With \`auth.token\` the tokens of that server say alone what their holders may: \`push\` includes \`create\`, \`*\` is everything but
-  \`admin\`. They are honoured until they expire, five minutes after they were issued at most.
+  \`admin\`. They are honoured until they expire, five minutes after they were issued at most. Let that server
+  make them for no longer: a client that goes by the clock, as Docker does, asks for another only when the time it was told is over.
 - What other peers fetch by IPFS is what anonymous may pull. The rest is answered as if it were not here.
 - Commands on this machine ask nobody: whoever can open the data folder owns the node.
 - A text that begins with \`*\` needs quotes in YAML.

@@ -1,18 +1,22 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
-import type { SecureContextOptions } from 'node:tls'
+import type { SecureContext, SecureContextOptions } from 'node:tls'
 import { RegistryError } from '../errors.ts'
 import type { App } from './app.ts'
+import type { Certificates } from './certificates.ts'
 import { answerClientErrors } from './client-errors.ts'
+import { peekAlpn } from './peek-alpn.ts'
 import { bareSecurityHeaders } from './security-headers.ts'
 
 export type ListenAddress = { host?: string; port: number } | { path: string }
 
 export interface ListenInit {
-  /** Certificate and key; without it the ports speak plain HTTP. */
+  /** Certificate and key, or only what else TLS is made of; without it the ports speak plain HTTP. */
   tls?: SecureContextOptions & { requestCert?: boolean; rejectUnauthorized?: boolean }
+  /** Certificates that come and change while the ports are open. */
+  certificates?: Certificates
   /** ms for a request's headers. Default 30 s. */
   headersTimeoutMs?: number
   /** ms an idle connection is kept. Default 120 s, longer than Go's clients (90 s) so that they close first. */
@@ -69,7 +73,7 @@ function createListener(app: App, init: ListenInit): Server {
   const server =
     init.tls === undefined
       ? createServer(options, onRequest)
-      : createTlsServer({ ...options, ...init.tls, handshakeTimeout: headersTimeout }, onRequest)
+      : createSecureListener({ ...options, ...init.tls, handshakeTimeout: headersTimeout }, onRequest, init)
   // Beyond the limit there is a 429; beyond twice the limit not even that.
   server.maxConnections = 2 * app.connections.limit
   // A client that sent its request and closed its half still gets the answer.
@@ -93,6 +97,27 @@ function createListener(app: App, init: ListenInit): Server {
     (socket: Socket) => void app.connections.of(socket, isLoopbackListener(server))
   )
   answerClientErrors(server, app)
+  return server
+}
+
+/** HTTP/1.1 is what its ALPN offers. */
+function createSecureListener(
+  options: ServerOptions & SecureContextOptions & { handshakeTimeout: number },
+  onRequest: RequestListener,
+  { tls, certificates }: ListenInit
+): TlsServer {
+  if (certificates === undefined) return createTlsServer(options, onRequest)
+  const choose = (servername: string, done: (error: Error | null, context?: SecureContext) => void) => {
+    const chosen = certificates.select?.(servername) ?? Promise.resolve(undefined)
+    chosen.then(
+      context => done(null, context),
+      (error: Error) => done(error)
+    )
+  }
+  const server = createTlsServer({ ...options, ...(certificates.select && { SNICallback: choose }) }, onRequest)
+  // Connections that are open keep what they were made with.
+  certificates.follow(pair => server.setSecureContext({ ...tls, ...pair }))
+  if (certificates.challenge !== undefined) peekAlpn(server, certificates.challenge, options.handshakeTimeout)
   return server
 }
 

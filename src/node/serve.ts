@@ -15,9 +15,10 @@ import { tokenAdvice } from './access.ts'
 import { Closers } from './closers.ts'
 import { openCredentials } from './credentials.ts'
 import { scheduleMaintenance } from './schedule.ts'
-import { appInit, namesOf, readTls } from './settings.ts'
+import { appInit, namesOf } from './settings.ts'
 import { startPeer } from './start-peer.ts'
 import { watchStorage } from './storage-health.ts'
+import { type ListenTls, openTls } from './tls.ts'
 
 export interface ServeInit {
   log: Log
@@ -77,7 +78,9 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
       },
       { ...appInit(config), ...(openHint && { openHint }) }
     )
-    const listening = closers.add(await listenOci(app, config), it => it.drain(0))
+    const tls = await openTls(config, { log, folder: node.folder }, closers)
+    const listening = closers.add(await listenOci(app, config, tls), it => it.drain(0))
+    tls?.start?.()
     signal?.throwIfAborted()
     const peer = startPeer(node, config, log)
     closers.add(peer, it => it.close())
@@ -98,11 +101,10 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
   }
 }
 
-async function listenOci(app: App, config: Config): Promise<Listening> {
-  const tls = await readTls(config)
+async function listenOci(app: App, config: Config, tls: ListenTls | undefined): Promise<Listening> {
   return listen(app, presentAddresses(listenAddresses(config.http)), {
     headersTimeoutMs: config.ipfs.timeouts.headers,
-    ...(tls === undefined ? {} : { tls })
+    ...(tls && { tls: tls.tls, certificates: tls.certificates })
   })
 }
 

@@ -1,6 +1,4 @@
-import { readFile } from 'node:fs/promises'
-import type { SecureContextOptions } from 'node:tls'
-import { type Config, ConfigError, compilePattern, tlsCiphers } from '../config.ts'
+import { type Config, compilePattern } from '../config.ts'
 import type { AppInit } from '../http/app.ts'
 import type { HostCheckInit } from '../http/host-check.ts'
 import type { RegistryInit, RequiredPlatforms } from '../registry/components.ts'
@@ -62,28 +60,5 @@ export function storageInit(config: Config): StorageInit {
     uploads: { idleSessions: 64 },
     ...(reserve === undefined ? {} : { reserve }),
     ...(hashing === undefined ? {} : { hash: { threads: hashing } })
-  }
-}
-
-const tlsVersions = { 'tls1.0': 'TLSv1', 'tls1.1': 'TLSv1.1', 'tls1.2': 'TLSv1.2', 'tls1.3': 'TLSv1.3' } as const
-
-/** @throws {ConfigError} naming the file that cannot be read */
-export async function readTls(config: Config): Promise<SecureContextOptions | undefined> {
-  const { tls } = config.http
-  if (tls === undefined) return undefined
-  const [cert, key] = await Promise.all([
-    readPem('http.tls.certificate', tls.certificate),
-    readPem('http.tls.key', tls.key)
-  ])
-  const options: SecureContextOptions = { cert, key, minVersion: tlsVersions[tls.minimumtls] }
-  return tls.ciphersuites === undefined ? options : { ...options, ciphers: tlsCiphers(tls.ciphersuites) }
-}
-
-async function readPem(key: string, path: string): Promise<Buffer> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    const why = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
-    throw new ConfigError([{ key, message: `${key}: cannot read ${path} (${why})` }])
   }
 }

@@ -21,6 +21,8 @@ const byFormat: Record<string, fc.Arbitrary<string>> = {
   'repository-pattern': fc.constantFrom('**', 'team/**', 'team/*-base', 'a/b_c/**/d', 'library/alpine'),
   'tag-pattern': fc.constantFrom('v*', '*', '*-final', 'latest'),
   'rule-subject': fc.constantFrom('anonymous', 'user', 'user:ada', 'token', 'token:ci', 'peer', `peer:${peer}`),
+  'dns-name': fc.constantFrom('registry.example.com', 'localhost', 'a-b.Example'),
+  'mail-address': fc.constantFrom('admin@example.com', 'a.b+c@d'),
   quotable: fc.constantFrom('pinnace', 'Registry Realm', "it's {mine}"),
   'web-url': fc.constantFrom('https://a.example', 'http://[::1]:5005/x/', 'HTTPS://b.example:8443'),
   'url-path': fc.constantFrom('/', '/registry/', '/a/b.c/~d/'),
@@ -72,6 +74,21 @@ function isRequired(schema: TSchema): boolean {
 
 /** One way to sign in at most, all it needs, and no open door beside it. */
 export function agreeing(value: unknown): unknown {
+  return withOneCertificate(withOneSignIn(value))
+}
+
+/** Certificates from files or from an authority, over TCP. */
+function withOneCertificate(value: unknown): unknown {
+  if (!isRecord(value) || !isRecord(value.http) || !isRecord(value.http.tls)) return value
+  const { certificate = '/c', key = '/k', letsencrypt, ...rest } = value.http.tls
+  const acme = isRecord(letsencrypt) && { ...letsencrypt, http: ':80', directoryurl: 'https://ca.example/dir' }
+  return {
+    ...value,
+    http: { ...value.http, tls: { ...rest, ...(acme ? { letsencrypt: acme } : { certificate, key }) } }
+  }
+}
+
+function withOneSignIn(value: unknown): unknown {
   if (!isRecord(value) || !isRecord(value.auth)) return value
   const { htpasswd, token } = value.auth
   const complete = isRecord(token) && { realm: 'https://a.example/token', jwks: '/keys', ...token }

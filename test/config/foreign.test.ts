@@ -52,12 +52,8 @@ describe("distribution's settings that Pinnace lacks", () => {
     ],
     ['validation: {enabled: true}', [`config.yml:2: validation.enabled ${ignored}`]],
     [
-      'http: {tls: {certificate: /c, key: /k, letsencrypt: {cachefile: /f}, clientcas: [], clientauth: x}}',
-      [
-        `config.yml:2: http.tls.letsencrypt ${ignored}`,
-        `config.yml:2: http.tls.clientcas ${ignored}`,
-        `config.yml:2: http.tls.clientauth ${ignored}`
-      ]
+      'http: {tls: {certificate: /c, key: /k, clientcas: [], clientauth: x}}',
+      [`config.yml:2: http.tls.clientcas ${ignored}`, `config.yml:2: http.tls.clientauth ${ignored}`]
     ]
   ])('%s: a warning each', async (text, warnings) => {
     expect(shortWarnings(await loadText(`version: 0.1\n${text}\n`))).toEqual(warnings)
@@ -68,8 +64,7 @@ describe("distribution's settings that Pinnace lacks", () => {
     ['auth: {silly: {realm: r, service: s}}', 'Write auth.htpasswd or auth.token instead'],
     ['auth: {none: {}}', 'Write auth.htpasswd or auth.token instead'],
     ['auth: {ldap: {url: "ldap://x"}}', 'auth.ldap is a setting of distribution'],
-    ['http: {tls: {certificate: /c, key: /k, clientcas: [/ca.pem]}}', 'client certificates are not asked for'],
-    ['http: {tls: {letsencrypt: {cachefile: /f, email: a@example.com}}}', 'plain HTTP']
+    ['http: {tls: {certificate: /c, key: /k, clientcas: [/ca.pem]}}', 'client certificates are not asked for']
   ])('%s: no start, because ignoring it would open the registry', async (text, reason) => {
     expect(await problemsOf(loadText(`version: 0.1\n${text}\n`))).toContainEqual(expect.stringContaining(reason))
   })
@@ -79,8 +74,7 @@ describe("distribution's settings that Pinnace lacks", () => {
     { REGISTRY_AUTH_SILLY_REALM: 'Registry' },
     { REGISTRY_AUTH_LDAP_URL: 'x' },
     { REGISTRY_AUTH: '{none: {}}' },
-    { REGISTRY_HTTP_TLS_CLIENTCAS_0: '/ca.pem' },
-    { REGISTRY_HTTP_TLS_LETSENCRYPT_CACHEFILE: '/f' }
+    { REGISTRY_HTTP_TLS_CLIENTCAS_0: '/ca.pem' }
   ])('%j: no start either', async environment => {
     const problems = await problemsOf(loadConfig({ environment: { ...home, ...environment } }))
     expect(problems).toContainEqual(

@@ -75,7 +75,12 @@ function nested(key: Key, value: unknown): string {
 /** Keys that ask for others beside them. */
 function setting(key: Key): { file: string; environment: Record<string, string> } {
   const beside = { REGISTRY_HTTP_TLS_CERTIFICATE: '/c', REGISTRY_HTTP_TLS_KEY: '/k' }
-  const environment = key.name.startsWith('http.tls.') ? beside : {}
+  const acme = {
+    REGISTRY_HTTP_TLS_LETSENCRYPT_EMAIL: 'a@example.com',
+    REGISTRY_HTTP_TLS_LETSENCRYPT_HOSTS: '[r.example.com]'
+  }
+  const needed = key.name.startsWith('http.tls.letsencrypt.') ? acme : beside
+  const environment = key.name.startsWith('http.tls.') ? needed : {}
   return { file: 'version: 0.1\n', environment: { ...home, ...environment, XDG_DATA_HOME: '/x' } }
 }
 

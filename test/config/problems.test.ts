@@ -97,6 +97,26 @@ const table: [text: string, problem: string][] = [
   ],
   ['http: {tls: {certificate: /c.pem}}', 'config.yml:2: http.tls.key is missing; write the path of a file or folder'],
   [
+    'http: {tls: {minimumtls: tls1.3, certificate: /c.pem, letsencrypt: {email: a@example.com, hosts: r.example.com}}}',
+    'config.yml:2: http.tls.certificate: there is http.tls.letsencrypt too; write certificate and key, or letsencrypt, not both'
+  ],
+  [
+    'http: {tls: {letsencrypt: {email: a@example.com, hosts: ["*.example.com"]}}}',
+    'config.yml:2: http.tls.letsencrypt.hosts[0]: "*.example.com" is not a host name; write one such as registry.example.com, without port or wildcard'
+  ],
+  [
+    'http: {tls: {letsencrypt: {email: a@example.com}}}',
+    'config.yml:2: http.tls.letsencrypt.hosts is missing; write its entries in [ ]'
+  ],
+  [
+    'http: {tls: {letsencrypt: {email: "a b", hosts: r.example.com}}}',
+    'config.yml:2: http.tls.letsencrypt.email: "a b" is not a mail address; write one such as admin@example.com'
+  ],
+  [
+    'http: {tls: {letsencrypt: {email: a@example.com, hosts: r.example.com, directoryurl: "http://ca.example/dir"}}}',
+    'config.yml:2: http.tls.letsencrypt.directoryurl: "http://ca.example/dir" is not https; ACME is spoken over https only'
+  ],
+  [
     'http: {tls: {certificate: /c, key: /k, ciphersuites: [RC4]}}',
     'config.yml:2: http.tls.ciphersuites[0]: "RC4" is not a cipher suite of TLS 1.2 or 1.3 that Node has; write its IANA name, e.g. TLS_AES_128_GCM_SHA256'
   ],

@@ -7,9 +7,56 @@ const address = {
   write: 'HOST:PORT such as 127.0.0.1:5005, [::1]:5005, or :5005 for all interfaces'
 }
 
-const tls = record('TLS. Without it the node speaks plain HTTP.', {
-  certificate: path({ description: 'PEM file with the certificate and its chain.' }),
-  key: path({ description: 'PEM file with the private key.' }),
+const letsencrypt = record(
+  'Certificates from Let’s Encrypt, or another ACME authority, instead of files. Setting it is agreeing to the authority’s terms of service.',
+  {
+    hosts: list(
+      Type.String({
+        format: 'dns-name',
+        noun: 'a host name',
+        write: 'one such as registry.example.com, without port or wildcard'
+      }),
+      {
+        single: true,
+        minItems: 1,
+        description:
+          'Names to have a certificate for, one each. Clients that send no name get that of the first. Others are never asked for.'
+      }
+    ),
+    email: Type.String({
+      format: 'mail-address',
+      noun: 'a mail address',
+      write: 'one such as admin@example.com',
+      description: 'Where the authority reaches you.'
+    }),
+    cachefile: Type.Optional(
+      path({
+        description:
+          'Folder for the account’s key and the certificates with theirs. In the form of distribution, which can share what it has there.',
+        defaultNote: '`acme` in the data folder'
+      })
+    ),
+    directoryurl: url({
+      default: 'https://acme-v02.api.letsencrypt.org/directory',
+      description: 'Directory of the authority. An authority at a private address is asked because you name it here.'
+    }),
+    http: Type.Optional(
+      Type.String({
+        ...address,
+        minLength: 1,
+        description:
+          'Pinnace’s own: address for a second listener that answers HTTP-01 challenges, which the authority asks at port 80. Without it challenges are TLS-ALPN-01, answered at `http.addr`, which the authority asks at port 443.'
+      })
+    )
+  }
+)
+
+const tls = record('TLS. Without it the node speaks plain HTTP. Either `certificate` and `key`, or `letsencrypt`.', {
+  certificate: Type.Optional(
+    path({ description: 'PEM file with the certificate and its chain. Read again when it changes.' })
+  ),
+  key: Type.Optional(path({ description: 'PEM file with the private key. Read again when it changes.' })),
+  letsencrypt: Type.Optional(letsencrypt),
   minimumtls: choice('TLS version', ['tls1.0', 'tls1.1', 'tls1.2', 'tls1.3'], {
     default: 'tls1.2',
     description: 'The lowest TLS version accepted.'

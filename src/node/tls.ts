@@ -1,0 +1,46 @@
+import type { SecureContextOptions } from 'node:tls'
+import { type Config, ConfigError, tlsCiphers } from '../config.ts'
+import type { Certificates } from '../http/certificates.ts'
+import { openTlsFiles, TlsFileError } from '../http/tls-files.ts'
+import type { Log } from '../registry/ports.ts'
+import { openAcme } from './acme.ts'
+import type { Closers } from './closers.ts'
+
+export interface ListenTls {
+  tls: SecureContextOptions
+  certificates: Certificates
+  /** Begins to get certificates, once the ports are open that the authority asks at. */
+  start?: () => void
+}
+
+const tlsVersions = { 'tls1.0': 'TLSv1', 'tls1.1': 'TLSv1.1', 'tls1.2': 'TLSv1.2', 'tls1.3': 'TLSv1.3' } as const
+
+/**
+ * What the listeners' TLS is made of, or nothing where they speak plain HTTP.
+ *
+ * @throws {ConfigError} naming the file that cannot be used
+ */
+export async function openTls(
+  config: Config,
+  components: { log: Log; folder: string },
+  closers: Closers
+): Promise<ListenTls | undefined> {
+  const { tls } = config.http
+  if (tls === undefined) return undefined
+  const context: SecureContextOptions = {
+    minVersion: tlsVersions[tls.minimumtls],
+    ...(tls.ciphersuites && { ciphers: tlsCiphers(tls.ciphersuites) })
+  }
+  if (tls.letsencrypt !== undefined) {
+    return { tls: context, ...(await openAcme(tls.letsencrypt, { ...components, context }, closers)) }
+  }
+  const { certificate = '', key = '' } = tls
+  try {
+    const files = await openTlsFiles(components, { certificate, key, context })
+    return { tls: context, certificates: closers.add(files, it => it.close()) }
+  } catch (error) {
+    if (!(error instanceof TlsFileError)) throw error
+    const name = `http.tls.${error.which}`
+    throw new ConfigError([{ key: name, message: `${name}: ${error.message}` }], { cause: error })
+  }
+}
