@@ -113,7 +113,7 @@ describeWithTools(['pebble', 'openssl'], 'certificates from an ACME authority', 
   it('HTTP-01 on a listener of its own', { timeout: 120_000 }, async () => {
     const [port, httpPort, tlsPort] = [await freeLoopbackPort(), await freeLoopbackPort(), await freeLoopbackPort()]
     const pebble = await authority({ tlsPort, httpPort })
-    const node = await startNode({ port, http: `127.0.0.1:${httpPort}`, ...pebble })
+    const node = await startNode({ ...pebble, port, http: `127.0.0.1:${httpPort}` })
     const logs = () => node.daemon.logs() + pebble.logs()
     const certificate = await eventually(() => certificateOf(port, 'localhost', pebble.root), logs)
     expect(certificate.checkHost('localhost')).toBe('localhost')
