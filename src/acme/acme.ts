@@ -113,9 +113,9 @@ export class Acme {
   async #maintain(host: string): Promise<void> {
     const { folder, log } = this.#components
     const { signal } = this.#stopping
-    while (!signal.aborted) {
+    for (let first = true; !signal.aborted; first = false) {
       try {
-        await this.#wait(host, await folder.find(host))
+        await this.#wait(host, { kept: await folder.find(host), first })
         await this.#renew(host)
       } catch (error) {
         if (signal.aborted) return
@@ -126,11 +126,11 @@ export class Acme {
   }
 
   /** Until there is something to do for a name. */
-  async #wait(host: string, kept: Keyed | undefined): Promise<void> {
+  async #wait(host: string, { kept, first }: { kept: Keyed | undefined; first: boolean }): Promise<void> {
     const { folder, log } = this.#components
     const { retryAt } = await folder.attempts(host)
     const due = kept === undefined ? 0 : renewalTime(kept.chain)
-    if (kept === undefined && retryAt > Date.now() && this.#names.get(host)?.context === undefined)
+    if (first && kept === undefined && retryAt > Date.now())
       log.warn(
         { host, until: new Date(retryAt).toISOString() },
         `no certificate yet, and the authority is asked again later. Remove "${host}+attempts" in ${folder.path} and start again to try at once`
