@@ -122,7 +122,7 @@ describe.skipIf(!hasOpenssl)('secrets (needs: apt-get install openssl)', () => {
       await writeFile(join(folder, name), text, { mode: 0o600 })
       return join(folder, name)
     }
-    passwordHash = await hash(secrets.password, { cost: 5 })
+    passwordHash = await hash(secrets.password, 5)
     const { key, cert } = createCertificate()
     privateKey = key.toString()
     const settings = {

@@ -8,5 +8,7 @@ const cost = 10
 
 /** The bcrypt hash of a password, `$2y$…`, as an htpasswd file has it. @throws {RangeError} for more than 72 bytes */
 export async function hashPassword(password: string): Promise<string> {
-  return hash(password, { cost, version: '2y', rejectLongPasswords: true })
+  if (Buffer.byteLength(password) > longestPassword) throw new RangeError(`longer than ${longestPassword} bytes`)
+  // Written $2b$ by the library; the two mean the same, and Apache's own programs know this one everywhere.
+  return (await hash(password, cost)).replace(/^\$2b\$/, () => '$2y$')
 }

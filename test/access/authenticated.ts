@@ -69,7 +69,7 @@ export class Authenticated {
   }
 
   async user(name: string, password: string, groups: readonly string[] = []): Promise<void> {
-    this.users.set(name, { name, hash: await hash(password, { cost: 4 }), groups })
+    this.users.set(name, { name, hash: await hash(password, 4), groups })
   }
 
   /** What `/token` gives for a credential, for everything of one repository. */

@@ -26,7 +26,7 @@ afterEach(async () => {
 })
 
 const at = (name: string): string => join(folder, name)
-const line = async (name: string, password: string) => `${name}:${await hash(password, { cost: 4 })}\n`
+const line = async (name: string, password: string) => `${name}:${await hash(password, 4)}\n`
 const storage = () =>
   `storage: {filesystem: {rootdirectory: ${at('data')}}}\nhttp: {addr: "127.0.0.1:0"}\nipfs: {listen: []}`
 

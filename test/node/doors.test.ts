@@ -56,7 +56,7 @@ const manifest = (note: string) =>
 
 it('with users: the admin API and metrics are for admin, immutable tags stay', async () => {
   const passwords = join(folder, 'htpasswd')
-  const lines = await Promise.all(['root', 'alice'].map(async name => `${name}:${await hash('secret', { cost: 4 })}\n`))
+  const lines = await Promise.all(['root', 'alice'].map(async name => `${name}:${await hash('secret', 4)}\n`))
   await writeFile(passwords, lines.join(''))
   const port = await freePort()
   const url = await serve(

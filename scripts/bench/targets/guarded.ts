@@ -15,7 +15,7 @@ export interface GuardedNode {
 export async function startGuardedNode(folder: string, signal: AbortSignal): Promise<GuardedNode> {
   const [user, password] = ['bench', 'only for this run']
   const path = join(folder, 'htpasswd')
-  await writeFile(path, `${user}:${await hash(password, { cost: 10 })}\n`)
+  await writeFile(path, `${user}:${await hash(password, 10)}\n`)
   const node = await startPinnace({
     config: {
       log: { level: 'error', accesslog: { disabled: true } },

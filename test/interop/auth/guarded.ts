@@ -62,7 +62,7 @@ export async function startGuarded(options: PinnaceOptions = {}): Promise<Guarde
   const path = join(folder, 'htpasswd')
   const groups = join(folder, 'groups')
   const hashes = new Map<User, string>()
-  for (const user of Object.keys(passwords) as User[]) hashes.set(user, await hash(passwords[user], { cost: 10 }))
+  for (const user of Object.keys(passwords) as User[]) hashes.set(user, await hash(passwords[user], 10))
   const replace = async (file: string, text: string): Promise<void> => {
     await writeFile(`${file}.new`, text, { mode: 0o600 })
     await rename(`${file}.new`, file)

@@ -37,7 +37,7 @@ export async function startTokenServer(options: TokenServerOptions): Promise<For
   const subject = ['-subj', '/CN=token server of a test', '-days', '2']
   await runTool('openssl', ['req', '-x509', '-new', '-key', key, '-out', rootcertbundle, ...subject])
   const lines = await Promise.all(
-    Object.entries(options.users).map(async ([user, password]) => `${user}:${await hash(password, { cost: 10 })}\n`)
+    Object.entries(options.users).map(async ([user, password]) => `${user}:${await hash(password, 10)}\n`)
   )
   await writeFile(passwd, lines.join(''))
   // It cannot say which port it took, so it is told one that was free a moment ago.
