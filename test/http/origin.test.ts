@@ -1,4 +1,7 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import https from 'node:https'
 import { describe, expect, it } from 'vitest'
+import { createCertificate, hasOpenssl } from './certificate.ts'
 import { type Ask, type Served, serve } from './serve.ts'
 
 const start =
@@ -109,4 +112,46 @@ describe('security headers', () => {
       expect(values('cross-origin-resource-policy')).toEqual(['same-origin'])
     }
   })
+
+  describe.runIf(hasOpenssl)('about transport (needs: apt-get install openssl)', () => {
+    const name = 'strict-transport-security'
+    const tls = hasOpenssl ? createCertificate() : {}
+    const paths = ['/v2/', '/livez', '/no/such']
+
+    it('are for TLS that other machines reach, which is told by where it listens, not by who asks', async () => {
+      const { port } = await serve({ host: '0.0.0.0', listenInit: { tls } })
+      for (const path of paths) expect([path, (await askSecure(port, path))[name]]).toEqual([path, 'max-age=31536000'])
+    })
+
+    it('are not for TLS on loopback, whose name belongs to every other server there', async () => {
+      const { port } = await serve({ listenInit: { tls } })
+      for (const path of paths) {
+        const headers = await askSecure(port, path)
+        expect([path, headers['x-content-type-options'], headers[name]]).toEqual([path, 'nosniff', undefined])
+      }
+    })
+
+    it('are not for plain HTTP, wherever it listens (RFC 6797, section 7.2)', async () => {
+      const { ask } = await serve({ host: '0.0.0.0' })
+      for (const path of paths) expect([path, (await ask(path)).headers[name]]).toEqual([path, undefined])
+    })
+
+    it('give way to the operator’s own', async () => {
+      const headers = { 'Strict-Transport-Security': ['max-age=0'] }
+      const { port } = await serve({ host: '0.0.0.0', listenInit: { tls }, init: { headers } })
+      expect((await askSecure(port, '/v2/'))[name]).toBe('max-age=0')
+    })
+  })
 })
+
+function askSecure(port: number, path: string): Promise<IncomingHttpHeaders> {
+  return new Promise((resolve, reject) => {
+    const options = { host: '127.0.0.1', port, path, rejectUnauthorized: false, agent: false }
+    https
+      .get(options, response => {
+        response.resume().on('error', reject)
+        response.on('end', () => resolve(response.headers))
+      })
+      .on('error', reject)
+  })
+}

@@ -61,11 +61,13 @@ export interface Wire {
 export interface ServeOptions {
   init?: AppInit
   listenInit?: ListenInit
+  /** Where it listens; asked on 127.0.0.1 all the same. Default: there. */
+  host?: string
   authorize?: Authorize
   components?: Partial<AppComponents>
 }
 
-/** The application on a free loopback port over an in-memory registry; stopped with the test. */
+/** The application on a free port, of loopback unless it is told otherwise, over an in-memory registry; stopped with the test. */
 export async function serve(options: ServeOptions = {}): Promise<Served> {
   const registry = new MemoryRegistry()
   const log = memoryLog()
@@ -74,7 +76,7 @@ export async function serve(options: ServeOptions = {}): Promise<Served> {
     // Raw requests call it as they like; what it answers to is the matter of host.test.ts.
     { hosts: ['*'], ...options.init }
   )
-  const listening = await listen(app, [{ host: '127.0.0.1', port: 0 }], options.listenInit)
+  const listening = await listen(app, [{ host: options.host ?? '127.0.0.1', port: 0 }], options.listenInit)
   onTestFinished(async () => void (await listening.drain(0)))
   const port = Number(new URL(listening.urls[0] ?? '').port)
   return {
