@@ -18,7 +18,7 @@ export interface AuthClient {
   push(repository: string): Promise<Outcome>
   /** Pulls what {@link push} pushed, asking the registry anew. */
   pull(repository: string): Promise<Outcome>
-  /** Brings what was pushed to one repository into another; the client asks for mounts on the way. Absent: it never does. */
+  /** Brings what was pushed to one repository into another; the client asks for mounts on the way. */
   mount?(from: string, to: string): Promise<Outcome>
   /** What it keeps of a login, as text; absent where it keeps nothing. */
   stored?(): Promise<string>
@@ -31,6 +31,8 @@ export interface ClientInit {
   tools: readonly ToolName[]
   /** Whether it keeps a token that can be taken back instead of the password. */
   keepsToken?: true
+  /** False: it sends every blob, even one that the registry has elsewhere, and its {@link AuthClient.mount} is absent. */
+  mounts?: false
   /** Words for a refused credential, and for a right that is not there. */
   says: { wrong: RegExp; denied: RegExp }
   /**

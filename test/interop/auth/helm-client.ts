@@ -9,6 +9,7 @@ const version = '0.1.0'
 export const helm: ClientInit = {
   name: 'helm',
   tools: ['helm'],
+  mounts: false,
   says: { wrong: /401|unauthorized/i, denied: /denied/i },
   async start(host) {
     const folder = await mkdtemp(join(tmpdir(), 'pinnace-auth-helm-'))
