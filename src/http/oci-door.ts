@@ -110,7 +110,7 @@ async function run(door: Door, exchange: Exchange, target: Target, visitor: Visi
       door.guard.demandCredential(visitor)
       return exchange.send(200, ['Content-Type', 'application/json'], '{}')
     case 'end-2':
-      return getBlob(door, exchange, target)
+      return getBlob(door, exchange, target, visitor)
     case 'end-3':
       return getManifest(door, exchange, target)
     case 'end-4':

@@ -163,15 +163,25 @@ export interface Inspection {
   subject?: Digest
 }
 
+export interface OpenBlobOptions extends AbortOptions {
+  /**
+   * Asks whether the caller may have this node get something from elsewhere, and throws what it is told when not. Called
+   * before a fetch is begun or joined. Absent: it may not, and what is not on this disk is unknown.
+   */
+  demandFetch?(): void
+}
+
 /** Everything a door may ask of the registry. */
 export interface Registry {
   /** end-2 HEAD. @throws {RegistryError} BLOB_UNKNOWN */
   statBlob(repository: string, digest: Digest, options?: AbortOptions): Promise<BlobView>
   /**
-   * end-2. A blob that is the repository's but not on this disk is fetched, where there are sources; {@link statBlob} and
-   * {@link mountBlob} answer for this disk only. @throws {RegistryError} BLOB_UNKNOWN, UNAVAILABLE with `Retry-After`
+   * end-2. A blob that is the repository's but not on this disk is fetched, where there are sources and the caller may have
+   * that done; {@link statBlob} and {@link mountBlob} answer for this disk only.
+   *
+   * @throws {RegistryError} BLOB_UNKNOWN, UNAVAILABLE with `Retry-After`
    */
-  openBlob(repository: string, digest: Digest, options?: AbortOptions): Promise<BlobReading>
+  openBlob(repository: string, digest: Digest, options?: OpenBlobOptions): Promise<BlobReading>
   /** end-10: takes the blob out of the repository; GC frees the bytes when no repository holds it. @throws BLOB_UNKNOWN */
   deleteBlob(repository: string, digest: Digest, options?: AbortOptions): Promise<void>
 

@@ -89,13 +89,16 @@ export async function pushBlob(
   return digest
 }
 
+/** Of a caller who may have blobs fetched. */
+export const mayFetch = { demandFetch: () => undefined }
+
 export async function pullBlob(
   registry: Registry,
   repository: string,
   digest: Digest,
   range?: { start: number; end: number }
 ): Promise<Buffer> {
-  const reading = await registry.openBlob(repository, digest)
+  const reading = await registry.openBlob(repository, digest, mayFetch)
   try {
     const parts: Buffer[] = []
     for await (const chunk of reading.read(range)) parts.push(Buffer.from(chunk))

@@ -5,6 +5,7 @@ import type { BlobReading } from '../../registry/registry.ts'
 import type { Door } from '../door.ts'
 import { etagOf, ifRangeHolds, noneMatchNames } from '../etag.ts'
 import type { Exchange, HeaderList } from '../exchange.ts'
+import type { Visitor } from '../guard.ts'
 import { immutable } from '../manifest-headers.ts'
 import { pumpBlob } from '../pump-blob.ts'
 
@@ -13,8 +14,8 @@ interface BlobTarget {
   digest: Digest
 }
 
-/** end-2, GET and HEAD. */
-export async function getBlob(door: Door, exchange: Exchange, target: BlobTarget): Promise<void> {
+/** end-2, GET and HEAD. A blob that is to be had elsewhere only takes the action `fetch` besides. */
+export async function getBlob(door: Door, exchange: Exchange, target: BlobTarget, visitor: Visitor): Promise<void> {
   const { repository, digest } = target
   const unchanged = noneMatchNames(exchange.header('if-none-match'), digest)
   if (exchange.request.method === 'HEAD' || unchanged) {
@@ -23,7 +24,10 @@ export async function getBlob(door: Door, exchange: Exchange, target: BlobTarget
       return exchange.send(304, ['ETag', etagOf(digest), 'Docker-Content-Digest', digest, 'Cache-Control', immutable])
     return exchange.sendHead(200, [...headersOf(view), 'Content-Length', String(view.size)])
   }
-  const reading = await door.registry.openBlob(repository, digest, exchange.abortable)
+  const reading = await door.registry.openBlob(repository, digest, {
+    ...exchange.abortable,
+    demandFetch: () => door.guard.demand(visitor, 'fetch', repository)
+  })
   try {
     await sendBlob(door, exchange, reading)
   } finally {

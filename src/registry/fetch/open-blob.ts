@@ -2,8 +2,7 @@ import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { openBlob } from '../blobs/open.ts'
 import type { Registration } from '../components.ts'
-import type { AbortOptions } from '../ports.ts'
-import type { BlobReading } from '../registry.ts'
+import type { BlobReading, OpenBlobOptions } from '../registry.ts'
 import { readArriving } from './arriving.ts'
 import type { Fetches } from './fetches.ts'
 import { rightTo } from './right.ts'
@@ -20,15 +19,18 @@ export async function openOrFetchBlob(
   fetches: Fetches,
   repository: string,
   digest: Digest,
-  options?: AbortOptions
+  options: OpenBlobOptions = {}
 ): Promise<BlobReading> {
+  const { demandFetch } = options
   const deadline = performance.now() + fetches.init.answerMs
   try {
     return await openBlob(registration, repository, digest, options)
   } catch (error) {
     if (!fetches.possible || !(error instanceof RegistryError) || error.reason !== 'BLOB_UNKNOWN') throw error
+    if (demandFetch === undefined) throw error
     const right = await rightTo(registration, repository, digest, options)
     if (right === undefined) throw error
+    demandFetch()
     const { flight, leave } = fetches.join(repository, digest, right)
     const departure = new Departure(fetches, leave)
     try {

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { RegistryError } from '../../../src/errors.ts'
 import { type Digest, digestOf } from '../../../src/oci/digest.ts'
 import type { FetchInit, RegistryComponents } from '../../../src/registry/components.ts'
 import type { BlobReading } from '../../../src/registry/registry.ts'
 import {
   imageManifest,
+  mayFetch,
   openTemporaryRegistry,
   pullBlob,
   pushBlob,
@@ -81,7 +83,7 @@ async function linkOnly(repository: string, bytes: Uint8Array): Promise<Digest> 
 describe('a blob that is not on this disk', () => {
   it('is unknown without sources', async () => {
     await open([])
-    await expect(node.registry.openBlob('a', digest)).rejects.toMatchObject({ reason: 'BLOB_UNKNOWN' })
+    await expect(node.registry.openBlob('a', digest, mayFetch)).rejects.toMatchObject({ reason: 'BLOB_UNKNOWN' })
   })
 
   it('is fetched, verified and kept as a push would keep it', async () => {
@@ -110,6 +112,30 @@ describe('a blob that is not on this disk', () => {
     await open([one])
     await expect(pull('b')).rejects.toMatchObject({ reason: 'BLOB_UNKNOWN' })
     expect(one.asked).toEqual([])
+  })
+
+  it('is not fetched, nor waited for, by a caller who may not have that done', async () => {
+    const one = source('one', { holdAt: 2 * MiB })
+    await open([one])
+    await expect(node.registry.openBlob('a', digest)).rejects.toMatchObject({ reason: 'BLOB_UNKNOWN' })
+    const demandFetch = vi.fn(() => {
+      throw new RegistryError('DENIED')
+    })
+    await expect(node.registry.openBlob('a', digest, { demandFetch })).rejects.toMatchObject({ reason: 'DENIED' })
+    // Where there is no right to the blob either, there is nothing to be asked.
+    const elsewhere = node.registry.openBlob('b', digest, { demandFetch })
+    await expect(elsewhere).rejects.toMatchObject({ reason: 'BLOB_UNKNOWN' })
+    expect(one.asked).toEqual([])
+    const allowed = pull()
+    await eventually(() => expect(one.delivered).toBe(2 * MiB))
+    await expect(node.registry.openBlob('a', digest, { demandFetch })).rejects.toMatchObject({ reason: 'DENIED' })
+    one.release()
+    expect(await allowed).toBe(true)
+    await committed()
+    // From this disk it is a pull as any other.
+    demandFetch.mockClear()
+    await (await node.registry.openBlob('a', digest, { demandFetch })).close()
+    expect(demandFetch).not.toHaveBeenCalled()
   })
 
   it('is unknown when every source says so, and leaves nothing behind', async () => {
@@ -193,7 +219,7 @@ describe('clients of one blob', () => {
   it('have the bytes while they arrive, but the last leaf only when the whole hashes', async () => {
     const one = source('one', { holdAt: layer.length - 1 })
     await open([one])
-    const reading = await node.registry.openBlob('a', digest)
+    const reading = await node.registry.openBlob('a', digest, mayFetch)
     expect(reading).toMatchObject({ size: layer.length })
     expect(reading.root).toBeUndefined()
     const chunks = chunksOf(reading)
@@ -244,8 +270,8 @@ describe('clients of one blob', () => {
   it('that go away stop the fetch; what is staged is taken up again, also by the next process', async () => {
     const one = source('one', { holdAt: 3 * MiB })
     await open([one], { lingerMs: 20 })
-    const first = await node.registry.openBlob('a', digest)
-    const second = await node.registry.openBlob('a', digest)
+    const first = await node.registry.openBlob('a', digest, mayFetch)
+    const second = await node.registry.openBlob('a', digest, mayFetch)
     await take(chunksOf(first), 0, 3 * MiB)
     await first.close()
     await new Promise(resolve => setTimeout(resolve, 100))
@@ -264,7 +290,7 @@ describe('clients of one blob', () => {
     const one = source('one', { holdAt: 0 })
     await open([one], { lingerMs: 0 })
     const hangUp = new AbortController()
-    const waiting = node.registry.openBlob('a', digest, { signal: hangUp.signal })
+    const waiting = node.registry.openBlob('a', digest, { ...mayFetch, signal: hangUp.signal })
     await eventually(() => expect(one.active).toBe(1))
     hangUp.abort(new Error('gone'))
     await expect(waiting).rejects.toThrow('gone')
@@ -275,7 +301,7 @@ describe('clients of one blob', () => {
     const one = source('one', { holdAt: 0 })
     await open([one], { answerMs: 50, lingerMs: 0 })
     const told = { status: 503, headers: { 'Retry-After': expect.any(String) } }
-    await expect(node.registry.openBlob('a', digest)).rejects.toMatchObject(told)
+    await expect(node.registry.openBlob('a', digest, mayFetch)).rejects.toMatchObject(told)
     one.release()
     await committed()
     expect(await pull()).toBe(true)
@@ -336,7 +362,7 @@ describe('a source', () => {
     const warned: string[] = []
     const log = { debug() {}, info() {}, error() {}, warn: (_: object, message: string) => warned.push(message) }
     await open([liar, two], {}, { log })
-    const reading = await node.registry.openBlob('a', digest)
+    const reading = await node.registry.openBlob('a', digest, mayFetch)
     const whole = (async () => {
       let count = 0
       for await (const chunk of reading.read()) count += chunk.length
@@ -379,7 +405,7 @@ describe('a source', () => {
   it('is not blamed for what an earlier process staged', async () => {
     const one = source('one', { corruptAt: 100, holdAt: 3 * MiB })
     await open([one])
-    const reading = await node.registry.openBlob('a', digest)
+    const reading = await node.registry.openBlob('a', digest, mayFetch)
     await eventually(async () => expect(await staged()).toMatchObject([{ size: 3 * MiB }]))
     await reading.close()
     node = await node.reopen()
@@ -414,7 +440,7 @@ describe('staged bytes of a fetch', () => {
   it('are purged by age like those of any upload', async () => {
     const one = source('one', { holdAt: 3 * MiB })
     await open([one], { lingerMs: 0 })
-    await (await node.registry.openBlob('a', digest)).close()
+    await (await node.registry.openBlob('a', digest, mayFetch)).close()
     await eventually(() => expect(one.active).toBe(0))
     node.advance(1000)
     await eventually(async () => expect(await node.registry.purgeUploads(500)).toBe(1))
@@ -435,7 +461,7 @@ describe('staged bytes of a fetch', () => {
   it('are no client’s session', async () => {
     const one = source('one', { holdAt: 3 * MiB })
     await open([one])
-    await (await node.registry.openBlob('a', digest)).close()
+    await (await node.registry.openBlob('a', digest, mayFetch)).close()
     const [session] = await staged()
     const id = session?.id ?? ''
     const unknown = { reason: 'BLOB_UPLOAD_UNKNOWN' }

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import http from 'node:http'
 import { expect, it, onTestFinished, vi } from 'vitest'
+import { type Authorize, openAccess } from '../../../src/access/authorize.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
 import type { FetchInit } from '../../../src/registry/components.ts'
-import { serve } from '../../http/serve.ts'
+import { type Served, serve } from '../../http/serve.ts'
 import { imageManifest, openTemporaryRegistry, putManifest } from '../temporary-registry.ts'
 import { type Script, ScriptedSource } from './scripted-source.ts'
 
@@ -13,12 +14,12 @@ const digest = digestOf(layer)
 const path = `/v2/a/blobs/${digest}`
 
 /** A node that has the manifest of an image, and a source that has its layer. */
-async function open(script: Script, fetch: FetchInit = {}) {
+async function open(script: Script, fetch: FetchInit = {}, authorize: Authorize = openAccess) {
   const source = new ScriptedSource('source', [layer], script)
   const node = await openTemporaryRegistry({ sparse: 'all', fetch }, undefined, 0, { sources: [source] })
   onTestFinished(() => node.close())
   await putManifest(node.registry, 'a', imageManifest(Buffer.from('{}'), [layer]), 'v1')
-  return { source, ...(await serve({ components: { registry: node.registry } })) }
+  return { source, ...(await serve({ authorize, components: { registry: node.registry } })) }
 }
 
 function get(port: number): Promise<http.IncomingMessage> {
@@ -26,6 +27,10 @@ function get(port: number): Promise<http.IncomingMessage> {
     http.get({ host: '127.0.0.1', port, path, agent: false }, resolve).on('error', reject)
   })
 }
+
+/** Until the blob is pulled from this disk: its record is there a moment before its file has the name. */
+const kept = (ask: Served['ask']) =>
+  vi.waitFor(async () => expect((await ask(path)).headers['x-ipfs-path']).toMatch(/^\/ipfs\/baf/), 60_000)
 
 it('a client is answered while the blob arrives, and told its CID once it is known', async () => {
   const { source, port, ask } = await open({ holdAt: 2 * MiB })
@@ -39,8 +44,7 @@ it('a client is answered while the blob arrives, and told its CID once it is kno
     if (Buffer.concat(chunks).length === 2 * MiB) source.release()
   }
   expect(Buffer.concat(chunks).equals(layer)).toBe(true)
-  await vi.waitFor(async () => expect((await ask(path, { method: 'HEAD' })).status).toBe(200), 60_000)
-  expect((await ask(path)).headers['x-ipfs-path']).toMatch(/^\/ipfs\/baf/)
+  await kept(ask)
 })
 
 it('HEAD does not fetch', async () => {
@@ -90,4 +94,22 @@ it('a client that hangs up stops the fetch', async () => {
   expect(source.active).toBe(1)
   response.destroy()
   await vi.waitFor(() => expect(source.active).toBe(0), 60_000)
+})
+
+it('who may pull and not fetch has nothing fetched, and is told so; what is here is pulled', async () => {
+  const asked: string[] = []
+  let allowed: readonly string[] = ['pull']
+  const { source, ask } = await open({}, {}, (_subject, action, repository) => {
+    asked.push(`${action} ${repository}`)
+    return allowed.includes(action)
+  })
+  expect(await ask(path)).toMatchObject({ status: 403, codes: ['DENIED'] })
+  expect(asked).toEqual(['pull a', 'fetch a'])
+  expect(await ask(`/v2/a/blobs/${digestOf(Buffer.from('none'))}`)).toMatchObject({ status: 404 })
+  expect(source.asked).toEqual([])
+  allowed = ['pull', 'fetch']
+  expect((await ask(path)).body.equals(layer)).toBe(true)
+  await kept(ask)
+  allowed = ['pull']
+  expect((await ask(path)).status).toBe(200)
 })

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { RegistryError } from '../../../src/errors.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
 import type { Registry } from '../../../src/registry/registry.ts'
-import { imageManifest, openTemporaryRegistry, putManifest } from '../temporary-registry.ts'
+import { imageManifest, mayFetch, openTemporaryRegistry, putManifest } from '../temporary-registry.ts'
 import { type Script, ScriptedSource } from './scripted-source.ts'
 
 const MiB = 1 << 20
@@ -42,7 +42,7 @@ async function read(registry: Registry, { range, whole, leavesAfter }: Client): 
   const parts: Buffer[] = []
   let count = 0
   try {
-    const reading = await registry.openBlob('a', digest)
+    const reading = await registry.openBlob('a', digest, mayFetch)
     try {
       for await (const chunk of reading.read(wanted)) {
         parts.push(Buffer.from(chunk))
