@@ -152,8 +152,8 @@ function row(cells: readonly string[]): string {
 }
 
 function typeName(schema: TSchema): string {
-  if (KindGuard.IsArray(schema))
-    return `list of ${KindGuard.IsObject(schema.items) ? 'sections' : plural(typeName(schema.items))}`
+  if (KindGuard.IsArray(schema)) return `list of ${plural(typeName(schema.items))}`
+  if (KindGuard.IsObject(schema)) return 'section'
   if (KindGuard.IsRecord(schema)) return `map to ${typeName(recordValue(schema))}`
   if (KindGuard.IsBoolean(schema)) return 'boolean'
   if (KindGuard.IsInteger(schema)) return `integer, ${schema.minimum ?? 0} to ${schema.maximum ?? '…'}`

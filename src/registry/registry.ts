@@ -179,7 +179,8 @@ export interface Registry {
    * end-2. A blob that is the repository's but not on this disk is fetched, where there are sources and the caller may have
    * that done; {@link statBlob} and {@link mountBlob} answer for this disk only.
    *
-   * @throws {RegistryError} BLOB_UNKNOWN, UNAVAILABLE with `Retry-After`
+   * @throws {RegistryError} BLOB_UNKNOWN, UNAVAILABLE with `Retry-After`; by the quota of what is fetched TOOMANYREQUESTS
+   *   with `Retry-After`, or BLOB_TOO_LARGE
    */
   openBlob(repository: string, digest: Digest, options?: OpenBlobOptions): Promise<BlobReading>
   /** end-10: takes the blob out of the repository; GC frees the bytes when no repository holds it. @throws BLOB_UNKNOWN */

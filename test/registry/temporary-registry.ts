@@ -108,6 +108,19 @@ export async function pullBlob(
   }
 }
 
+/** A repository that has a link and lost the bytes. */
+export async function linkOnly(
+  { registry, metadata, files }: Pick<TemporaryRegistry, 'registry' | 'metadata' | 'files'>,
+  repository: string,
+  bytes: Uint8Array
+): Promise<Digest> {
+  const lost = await pushBlob(registry, repository, bytes)
+  await metadata.commit([{ type: 'deleteBlob', digest: lost }])
+  await files.remove(lost)
+  await metadata.removed(lost)
+  return lost
+}
+
 /** An image manifest over blobs, as bytes. */
 export function imageManifest(config: Uint8Array, layers: readonly Uint8Array[], more: object = {}): Buffer {
   const descriptor = (mediaType: string, bytes: Uint8Array) => ({

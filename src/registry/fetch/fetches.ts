@@ -2,6 +2,7 @@ import type { Digest } from '../../oci/digest.ts'
 import { commitBlob } from '../blobs/commit.ts'
 import type { FetchInit, Registration } from '../components.ts'
 import { completeParents } from '../images/complete.ts'
+import { FetchBudgets } from '../quotas/fetch-budgets.ts'
 import { endIfRefused } from '../uploads/end-if-refused.ts'
 import type { OpenSessions } from '../uploads/open-sessions.ts'
 import { Doubts } from './doubts.ts'
@@ -16,6 +17,7 @@ export class Fetches {
   readonly #registration: Registration
   readonly #sessions: OpenSessions
   readonly #doubts: Doubts
+  readonly #budgets: FetchBudgets
   readonly #flights = new Map<string, Flight>()
   readonly #running = new Set<Promise<void>>()
   #closed = false
@@ -32,6 +34,7 @@ export class Fetches {
     this.#registration = registration
     this.#sessions = sessions
     this.#doubts = new Doubts(registration.clock)
+    this.#budgets = new FetchBudgets(registration.clock, registration.init.quotaOf)
   }
 
   /** Whether there is anywhere to fetch from. */
@@ -43,11 +46,14 @@ export class Fetches {
   join(repository: string, digest: Digest, right: Right): Passenger {
     if (this.#closed) throw stopping(digest)
     // A repository whose only right is a manifest's word shares with nobody: sources are asked in its own name, or it
-    // would be given what only another one may read. And of two claims about the size one is wrong.
-    const key = `${right.linked ? '' : repository} ${digest} ${right.size ?? ''}`
+    // would be given what only another one may read. And of two claims about the size one is wrong. Where a quota is counted,
+    // nobody is to be stopped by that of others, nor to pay for them.
+    const budget = this.#budgets.of(repository)
+    const shared = [right.linked ? '' : repository, digest, right.size ?? '']
+    const key = [...shared, ...(budget === undefined ? [] : [budget.name])].join(' ')
     let flight = this.#flights.get(key)
     if (flight === undefined || flight.signal.aborted) {
-      flight = new Flight({ key, digest, repository, size: right.size })
+      flight = new Flight({ key, digest, repository, size: right.size, budget })
       this.#flights.set(key, flight)
       this.#start(flight)
     }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Digest } from '../../oci/digest.ts'
 import type { AbortOptions } from '../ports.ts'
+import type { FetchBudget } from '../quotas/fetch-budgets.ts'
 import { notYet, stopping } from './unavailable.ts'
 import { late, within } from './within.ts'
 
@@ -12,6 +13,8 @@ export interface FlightInit {
   repository: string
   /** Bytes, by the word of a manifest. */
   size: number | undefined
+  /** What the bytes count against, once however many wait. */
+  budget: FetchBudget | undefined
 }
 
 /** How a flight ended; the blob is linked then. */
@@ -33,6 +36,7 @@ export class Flight {
   readonly digest: Digest
   readonly repository: string
   readonly size: number | undefined
+  readonly budget: FetchBudget | undefined
   /** Name of the upload session that stages the bytes; the same after a restart, so that the fetch is resumed. */
   readonly uploadId: string
   /** Every repository that waited. */
@@ -55,6 +59,7 @@ export class Flight {
     this.digest = init.digest
     this.repository = init.repository
     this.size = init.size
+    this.budget = init.budget
     this.uploadId = `fetch-${createHash('sha256').update(init.key).digest('hex')}`
   }
 

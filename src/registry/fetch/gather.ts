@@ -4,6 +4,7 @@ import type { Registration } from '../components.ts'
 import type { BlobSource, StagedContent } from '../ports.ts'
 import type { OpenSessions } from '../uploads/open-sessions.ts'
 import type { Doubts } from './doubts.ts'
+import { countOn, Ending } from './ending.ts'
 import type { Flight } from './flight.ts'
 import { SourceBody, SourceStalled } from './source-body.ts'
 import { noSource } from './unavailable.ts'
@@ -35,7 +36,8 @@ type Answer = 'absent' | 'failed' | 'rejected' | StagedContent
  * Brings all bytes of a flight's blob into its staged file, from the sources in their order, each going on where the one
  * before stopped, and verifies them. The lock of the upload session is held.
  *
- * @throws {RegistryError} BLOB_UNKNOWN when every source says that it has not got it, UNAVAILABLE, STORAGE_FULL
+ * @throws {RegistryError} BLOB_UNKNOWN when every source says that it has not got it, UNAVAILABLE, STORAGE_FULL;
+ *   TOOMANYREQUESTS and BLOB_TOO_LARGE by the quota, what is staged kept
  */
 export class Gathering {
   readonly #components: GatheringComponents
@@ -57,19 +59,20 @@ export class Gathering {
       return await this.#gather()
     } catch (error) {
       if (this.#staged === 0) await this.#forget()
-      throw error instanceof StorageFailure ? error.cause : error
+      throw error instanceof Ending ? error.cause : error
     }
   }
 
   async #gather(): Promise<StagedContent> {
     await this.#resume()
-    const { size } = this.#flight
+    const { size, budget } = this.#flight
     if (size === 0 && this.#staged === undefined) this.#staged = await this.#create()
     if (size !== undefined && this.#staged === size) {
       const content = await this.#verify()
       if (content !== undefined) return content
       await this.#restart()
     }
+    if (size !== 0) budget?.ask(this.#missing)
     for (let round = 0; round < maxRounds; round++) {
       const before = this.#staged ?? 0
       const answers = new Set<Answer>()
@@ -97,7 +100,6 @@ export class Gathering {
       return bytes === undefined ? 'absent' : await this.#take(source, bytes)
     } catch (error) {
       signal.throwIfAborted()
-      if (error instanceof StorageFailure) throw error
       return this.#failed(source, error)
     } finally {
       attempt.abort()
@@ -113,9 +115,10 @@ export class Gathering {
   }
 
   async #take(source: BlobSource, bytes: AsyncIterable<Uint8Array>): Promise<Answer> {
-    const { size, signal } = this.#flight
+    const { size, signal, budget } = this.#flight
     const limit = (size ?? this.#init.maxUndescribedBytes) - (this.#staged ?? 0)
-    const body = new SourceBody(bytes, { limit, stallMs: this.#init.stallMs, signal })
+    const count = countOn(budget, () => this.#missing)
+    const body = new SourceBody(bytes, { limit, stallMs: this.#init.stallMs, signal, count })
     try {
       while (body.state === 'flowing') await this.#append(source, body)
       if (body.state === 'failed') return this.#failed(source, body.failure)
@@ -132,6 +135,11 @@ export class Gathering {
     }
   }
 
+  /** Bytes still to come, by the word of the manifest; one at least. */
+  get #missing(): number {
+    return Math.max(1, (this.#flight.size ?? 0) - (this.#staged ?? 0))
+  }
+
   async #append(source: BlobSource, body: SourceBody): Promise<void> {
     const { staging } = this.#components.registration
     const { uploadId, signal } = this.#flight
@@ -139,7 +147,7 @@ export class Gathering {
     try {
       this.#staged = await staging.append(uploadId, body.batch(), { signal, readBack: true })
     } catch (error) {
-      throw new StorageFailure(error)
+      throw new Ending(error)
     }
     if (this.#staged > before) this.#contributors.add(source.name)
     if (this.#staged > before || body.state === 'ended') this.#flight.arrived(this.#staged)
@@ -152,7 +160,7 @@ export class Gathering {
     try {
       content = await staging.content(uploadId, algorithmOf(digest), { signal })
     } catch (error) {
-      throw new StorageFailure(error)
+      throw new Ending(error)
     }
     return content.digest === digest ? content : undefined
   }
@@ -183,6 +191,7 @@ export class Gathering {
   }
 
   #failed(source: BlobSource, error: unknown): 'failed' {
+    if (error instanceof Ending) throw error
     this.#failure = error
     const { log } = this.#components.registration
     log.info({ err: error, digest: this.#flight.digest, source: source.name, staged: this.#staged }, 'a source failed')
@@ -218,7 +227,7 @@ export class Gathering {
       await registration.staging.create(uploadId, algorithm)
       await registration.metadata.commit([{ type: 'putUpload', id: uploadId, record }], [], { durable: false })
     } catch (error) {
-      throw new StorageFailure(error)
+      throw new Ending(error)
     }
     sessions.opened(uploadId, record.repository, record.startedAt)
     return 0
@@ -237,12 +246,5 @@ export class Gathering {
     await registration.metadata.commit([{ type: 'deleteUpload', id: uploadId }], [], { durable: false })
     await registration.staging.discard(uploadId)
     sessions.ended(uploadId)
-  }
-}
-
-/** Keeps a failure of this disk apart from one of a source. */
-class StorageFailure extends Error {
-  constructor(cause: unknown) {
-    super('storage failed', { cause })
   }
 }

@@ -18,6 +18,8 @@ export interface SourceBodyInit {
   stallMs: number
   /** Ends everything; what was taken stays. */
   signal: AbortSignal
+  /** Told of bytes before they are taken. What it throws is remembered as the source's failure, and they are not taken. */
+  count?(bytes: number): void
 }
 
 /**
@@ -53,6 +55,7 @@ export class SourceBody {
       if (chunk === undefined) return
       const part = chunk.subarray(0, this.#init.limit - this.#taken)
       this.#excess = part.length < chunk.length
+      if (!this.#count(part.length)) return
       this.#taken += part.length
       bytes += part.length
       until = Math.min(until, performance.now() + duration)
@@ -71,6 +74,15 @@ export class SourceBody {
   close(): void {
     this.#pending?.catch(() => undefined)
     this.#iterator.return?.()?.catch(() => undefined)
+  }
+
+  #count(bytes: number): boolean {
+    try {
+      this.#init.count?.(bytes)
+    } catch (error) {
+      this.#fail(error)
+    }
+    return this.state === 'flowing'
   }
 
   /** The next bytes; `undefined` when there are none, now or by `until`. */

@@ -1,4 +1,5 @@
 import type { RepositoryPattern } from '../../access/pattern.ts'
+import type { FetchQuota } from './fetch-window.ts'
 
 /** Limits of each repository by itself; absent: none. */
 export interface QuotaLimits {
@@ -12,12 +13,16 @@ export interface QuotaLimits {
 
 export interface QuotaRule extends QuotaLimits {
   pattern: RepositoryPattern
+  /** Of all repositories together that match this rule, or another one with the very same object. */
+  fetch?: FetchQuota
 }
 
 /** What holds for one repository. */
 export interface Quota extends QuotaLimits {
   /** The pattern it comes from, as it was written, for messages. */
   pattern: string
+  /** All of them count. */
+  fetch?: readonly FetchQuota[]
 }
 
 /** The quota of a repository; `undefined` where nothing is limited. */
@@ -34,8 +39,8 @@ export function quotasOf(rules: readonly QuotaRule[]): QuotaOf {
   }
 }
 
-function quota({ pattern, ...limits }: QuotaRule): Quota {
-  return { ...limits, pattern: pattern.text }
+function quota({ pattern, fetch, ...limits }: QuotaRule): Quota {
+  return { ...limits, pattern: pattern.text, ...(fetch && { fetch: [fetch] }) }
 }
 
 function tighter(a: Quota, b: QuotaRule): Quota {
@@ -44,5 +49,7 @@ function tighter(a: Quota, b: QuotaRule): Quota {
     const limit = Math.min(a[key] ?? Number.POSITIVE_INFINITY, b[key] ?? Number.POSITIVE_INFINITY)
     if (limit !== Number.POSITIVE_INFINITY) both[key] = limit
   }
+  const fetch = new Set([...(a.fetch ?? []), ...(b.fetch ? [b.fetch] : [])])
+  if (fetch.size > 0) both.fetch = [...fetch]
   return both
 }

@@ -1,4 +1,5 @@
 import { RegistryError } from '../../errors.ts'
+import type { FetchQuota } from './fetch-window.ts'
 import type { Quota } from './quota.ts'
 
 /** @param size bytes, where it is known how large the blob is */
@@ -36,6 +37,24 @@ export function tooManyUploads(quota: Quota, repository: string, limit: number):
   })
 }
 
+/** @param wait ms until what is missing may be fetched */
+export function fetchedEnough({ patterns, bytes, per }: FetchQuota, wait: number): RegistryError {
+  const seconds = Math.ceil(wait / 1000)
+  return new RegistryError('TOOMANYREQUESTS', {
+    message: `this registry has fetched as much as it may, ${showBytes(bytes)} in ${showSeconds(per)} (fetch quota of ${patterns}): try again in ${seconds} s`,
+    detail: { quota: patterns, limit: bytes },
+    headers: { 'Retry-After': String(seconds) }
+  })
+}
+
+/** More than any wait makes room for. */
+export function fetchTooLarge({ patterns, bytes, per }: FetchQuota, needed: number): RegistryError {
+  return new RegistryError('BLOB_TOO_LARGE', {
+    message: `${showBytes(needed)} of the blob are to be fetched, and ${showBytes(bytes)} in ${showSeconds(per)} are all that may be (fetch quota of ${patterns}): push it, or ask for more`,
+    detail: { quota: patterns, limit: bytes, size: needed }
+  })
+}
+
 /** What a quota refused: nothing that is sent again would be taken. */
 export function isQuotaRefusal(error: unknown): error is RegistryError {
   return error instanceof RegistryError && (error.reason === 'BLOB_TOO_LARGE' || error.reason === 'QUOTA_EXCEEDED')
@@ -47,4 +66,8 @@ const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
 function showBytes(bytes: number): string {
   const power = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10))
   return `${Number((bytes / 1024 ** power).toFixed(2))} ${units[power]}`
+}
+
+function showSeconds(ms: number): string {
+  return ms % 3_600_000 === 0 ? `${ms / 3_600_000} h` : `${Number((ms / 1000).toFixed(3))} s`
 }

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { RegistryError } from '../../../src/errors.ts'
-import { type Digest, digestOf } from '../../../src/oci/digest.ts'
+import { digestOf } from '../../../src/oci/digest.ts'
 import type { FetchInit, RegistryComponents } from '../../../src/registry/components.ts'
 import type { BlobReading } from '../../../src/registry/registry.ts'
 import {
   imageManifest,
+  linkOnly,
   mayFetch,
   openTemporaryRegistry,
   pullBlob,
@@ -69,15 +70,6 @@ async function take(chunks: AsyncIterator<Uint8Array>, from: number, count: numb
 
 function chunksOf(reading: BlobReading): AsyncIterator<Uint8Array> {
   return reading.read()[Symbol.asyncIterator]()
-}
-
-/** A repository that has a link and lost the bytes. */
-async function linkOnly(repository: string, bytes: Uint8Array): Promise<Digest> {
-  const lost = await pushBlob(node.registry, repository, bytes)
-  await node.metadata.commit([{ type: 'deleteBlob', digest: lost }])
-  await node.files.remove(lost)
-  await node.metadata.removed(lost)
-  return lost
 }
 
 describe('a blob that is not on this disk', () => {
@@ -174,14 +166,14 @@ describe('a blob that is not on this disk', () => {
   it('may be described by no manifest: then it is sent when it is whole, and only up to a size', async () => {
     const one = source('one')
     await open([one], { maxUndescribedBytes: 6 * MiB })
-    await linkOnly('b', layer)
+    await linkOnly(node, 'b', layer)
     expect(await pull('b')).toBe(true)
     const large = randomBytes(6 * MiB + 1)
-    const other = await linkOnly('b', large)
+    const other = await linkOnly(node, 'b', large)
     const two = new ScriptedSource('two', [large])
     await node.close()
     await open([two], { maxUndescribedBytes: 6 * MiB })
-    await linkOnly('b', large)
+    await linkOnly(node, 'b', large)
     await expect(pullBlob(node.registry, 'b', other)).rejects.toMatchObject({ status: 503 })
   })
 
@@ -237,9 +229,9 @@ describe('clients of one blob', () => {
     const one = source('one', { holdAt: 2 * MiB })
     await open([one])
     for (const repository of ['b', 'c']) {
-      await linkOnly(repository, layer)
+      await linkOnly(node, repository, layer)
       await putManifest(node.registry, repository, imageManifest(config, [layer]), 'v1')
-      await linkOnly(repository, config)
+      await linkOnly(node, repository, config)
     }
     const pulls = [pull('b'), pull('c')]
     await eventually(() => expect(one.delivered).toBe(2 * MiB))
@@ -254,7 +246,7 @@ describe('clients of one blob', () => {
   it('of a repository that only claims the blob get what a source gives that repository', async () => {
     const one = source('one', { holdAt: 2 * MiB, repositories: ['b', 'friend'] })
     await open([one])
-    await linkOnly('b', layer)
+    await linkOnly(node, 'b', layer)
     await putManifest(node.registry, 'b', imageManifest(config, [layer]))
     const held = pull('b')
     await eventually(() => expect(one.delivered).toBe(2 * MiB))
