@@ -1,3 +1,4 @@
+import { showSubject } from '../../access/subject.ts'
 import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { parseRange } from '../../oci/range.ts'
@@ -26,13 +27,23 @@ export async function getBlob(door: Door, exchange: Exchange, target: BlobTarget
   }
   const reading = await door.registry.openBlob(repository, digest, {
     ...exchange.abortable,
-    demandFetch: () => door.guard.demand(visitor, 'fetch', repository)
+    demandFetch: () => demandFetch(door, exchange, target, visitor)
   })
   try {
     await sendBlob(door, exchange, reading)
   } finally {
     await reading.close()
   }
+}
+
+/** Who has the node get something, or wanted to, is an entry of the audit log. @throws {RegistryError} UNAUTHORIZED, DENIED */
+function demandFetch(door: Door, exchange: Exchange, { repository, digest }: BlobTarget, visitor: Visitor): void {
+  const subject = showSubject(visitor.caller.subject)
+  const audited = { subject, action: 'fetch', repository, reference: digest } as const
+  // Asking without a credential is how clients find out that they need one.
+  if (!door.guard.isStranger(visitor)) exchange.audited = audited
+  door.guard.demand(visitor, 'fetch', repository)
+  exchange.audited = audited
 }
 
 async function sendBlob(door: Door, exchange: Exchange, reading: BlobReading): Promise<void> {

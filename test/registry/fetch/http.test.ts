@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import http from 'node:http'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { type Authorize, openAccess } from '../../../src/access/authorize.ts'
+import type { AuditEntry } from '../../../src/access/ports.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
 import type { FetchInit } from '../../../src/registry/components.ts'
 import { type Served, serve } from '../../http/serve.ts'
@@ -19,7 +20,9 @@ async function open(script: Script, fetch: FetchInit = {}, authorize: Authorize 
   const node = await openTemporaryRegistry({ sparse: 'all', fetch }, undefined, 0, { sources: [source] })
   onTestFinished(() => node.close())
   await putManifest(node.registry, 'a', imageManifest(Buffer.from('{}'), [layer]), 'v1')
-  return { source, ...(await serve({ authorize, components: { registry: node.registry } })) }
+  const entries: AuditEntry[] = []
+  const audit = { record: (entry: AuditEntry) => void entries.push(entry) }
+  return { source, ...(await serve({ authorize, components: { registry: node.registry, audit } })), entries }
 }
 
 function get(port: number): Promise<http.IncomingMessage> {
@@ -99,7 +102,7 @@ it('a client that hangs up stops the fetch', async () => {
 it('who may pull and not fetch has nothing fetched, and is told so; what is here is pulled', async () => {
   const asked: string[] = []
   let allowed: readonly string[] = ['pull']
-  const { source, ask } = await open({}, {}, (_subject, action, repository) => {
+  const { source, ask, entries } = await open({}, {}, (_subject, action, repository) => {
     asked.push(`${action} ${repository}`)
     return allowed.includes(action)
   })
@@ -112,4 +115,10 @@ it('who may pull and not fetch has nothing fetched, and is told so; what is here
   await kept(ask)
   allowed = ['pull']
   expect((await ask(path)).status).toBe(200)
+  const about = { subject: 'anonymous', action: 'fetch', repository: 'a', reference: digest }
+  await vi.waitFor(() => expect(entries.length).toBeGreaterThan(1), 60_000)
+  expect(entries.slice(0, 2)).toMatchObject([
+    { ...about, outcome: 'denied', status: 403 },
+    { ...about, outcome: 'allowed', status: 200 }
+  ])
 })
