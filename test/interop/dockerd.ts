@@ -1,6 +1,7 @@
 import { chmod, cp, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type Containerd, startContainerd } from './containerd.ts'
 import { type Daemon, startDaemon } from './daemon.ts'
 import { requireTool } from './find.ts'
 import { removeWithMounts } from './mounts.ts'
@@ -13,6 +14,11 @@ export interface DockerdOptions {
   bridge?: string
   /** Default `vfs`, which works on every file system and copies the whole image for each step of a build. */
   storageDriver?: 'vfs' | 'overlay2'
+  /**
+   * `classic`, the default: Debian's engine with a store of its own. `containerd`: the engine since Docker 29, `moby`, which
+   * keeps images in containerd, here with its native snapshotter, and pushes and pulls by its code.
+   */
+  imageStore?: 'classic' | 'containerd'
   signal?: AbortSignal
 }
 
@@ -54,13 +60,17 @@ export async function startDockerd(options: DockerdOptions = {}): Promise<Docker
   const docker = (args: readonly string[], run: RunOptions = {}): Promise<RunResult> =>
     runTool('docker', args, { ...run, env: { DOCKER_HOST: host, DOCKER_BUILDKIT: '0', ...run.env } })
   let daemon: Daemon | undefined
+  let containerd: Containerd | undefined
   const close = async (): Promise<void> => {
     await daemon?.stop()
+    await containerd?.close()
     await endContainerd(join(folder, 'exec', 'containerd', 'containerd.pid'))
     await removeWithMounts(folder)
   }
   try {
-    daemon = await startDaemon('dockerd', dockerdArguments(folder, host, options), {
+    if (options.imageStore === 'containerd') containerd = await startContainerd(options)
+    const args = [...dockerdArguments(folder, host, options), ...storeArguments(options, containerd)]
+    daemon = await startDaemon(containerd === undefined ? 'dockerd' : 'moby', args, {
       ready: async signal => (await docker(['version'], { signal, timeout: 5_000 })).exitCode === 0,
       ...(options.signal && { signal: options.signal })
     })
@@ -74,11 +84,17 @@ export async function startDockerd(options: DockerdOptions = {}): Promise<Docker
 function dockerdArguments(folder: string, host: string, options: DockerdOptions): string[] {
   return [
     ...['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec'), '--pidfile', join(folder, 'pid')],
-    // All but the first keeps it off the machine's network.
-    ...['--storage-driver', options.storageDriver ?? 'vfs', '--iptables=false', '--ip6tables=false'],
+    // Keeps it off the machine's network.
+    ...['--iptables=false', '--ip6tables=false'],
     ...['--bridge', options.bridge ?? 'none', '--host', host],
     ...(options.insecureRegistries ?? []).flatMap(registry => ['--insecure-registry', registry])
   ]
+}
+
+function storeArguments(options: DockerdOptions, containerd: Containerd | undefined): string[] {
+  if (containerd === undefined) return ['--storage-driver', options.storageDriver ?? 'vfs']
+  // Without a bridge there are no ports for the proxy, which a package would bring along.
+  return ['--storage-driver', 'native', '--containerd', containerd.socket, '--userland-proxy=false']
 }
 
 function imports(folder: string, docker: Dockerd['docker']): Pick<Dockerd, 'importBusybox' | 'importFolder'> {

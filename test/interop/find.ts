@@ -28,6 +28,7 @@ const requirements = {
   htpasswd: { install: apt('apache2-utils') },
   ip: { install: apt('iproute2'), root: true },
   ipfs: { install: built('kubo') },
+  moby: { install: built('moby'), root: true },
   mount: { install: apt('mount'), root: true },
   olareg: { install: built('olareg') },
   openssl: { install: apt('openssl') },
@@ -43,7 +44,10 @@ const requirements = {
   umount: { install: apt('mount') }
 } satisfies Record<string, Requirement>
 
-/** A program that the tests know how to install. `ipfs` is Kubo, `registry` is distribution 3, `token-server` that of distribution 2.8. */
+/**
+ * A program that the tests know how to install. `ipfs` is Kubo, `moby` the dockerd since Docker 29 (`dockerd` is Debian's,
+ * older one), `registry` is distribution 3, `token-server` that of distribution 2.8.
+ */
 export type ToolName = keyof typeof requirements
 
 /**

@@ -3,12 +3,13 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import { startContainerd } from '../containerd.ts'
 import { startDockerd } from '../dockerd.ts'
 import { type Image, imageOf, tarOf, writeLayout } from '../images.ts'
 import { makePodman } from '../podman.ts'
-import { runTool } from '../run.ts'
-import { type ClientInit, lenient, type Outcome, shown } from './client.ts'
+import { type RunOptions, type RunResult, runTool } from '../run.ts'
+import { type AuthClient, type ClientInit, lenient, type Outcome, shown } from './client.ts'
 
 const smallImage = (): Image => imageOf([tarOf({ random: randomBytes(70_000) })])
 
@@ -23,33 +24,72 @@ export const docker: ClientInit = {
   tools: ['dockerd', 'docker', 'skopeo', 'umount'],
   keepsToken: true,
   says: { wrong: /unauthorized|incorrect username or password/i, denied: /denied/i },
-  async start(host, image = smallImage()) {
-    const [folder, engine] = await Promise.all([mkdtemp(join(tmpdir(), 'pinnace-auth-docker-')), startDockerd()])
-    const config = join(folder, 'config')
-    const env = { DOCKER_CONFIG: config }
-    const run = async (args: readonly string[], input?: string): Promise<Outcome> =>
-      shown(await engine.docker(args, lenient(input === undefined ? { env } : { env, input })))
-    const [layout, archive] = [join(folder, 'layout'), join(folder, 'image.tar')]
-    await writeLayout(layout, { v1: image })
-    const copy = ['--insecure-policy', '--tmpdir', folder, 'copy', `oci:${layout}:v1`]
-    await runTool('skopeo', [...copy, `docker-archive:${archive}:local:v1`])
-    await engine.docker(['load', '--input', archive])
-    const push = async (repository: string): Promise<Outcome> => {
-      await run(['tag', 'local:v1', `${host}/${repository}:v1`])
-      return run(['push', `${host}/${repository}:v1`])
+  start: (host, image) => startDocker('classic', host, image)
+}
+
+/** The same client of the engine since Docker 29, where containerd signs in, pushes and pulls. */
+export const dockerOnContainerd: ClientInit = {
+  ...docker,
+  name: 'docker with the containerd image store',
+  tools: ['moby', 'containerd', 'ctr', 'docker', 'skopeo', 'umount'],
+  // This engine tells what the registry says without its code; of a refused credential it tells the client, which asks.
+  says: { wrong: /unauthorized|incorrect username or password|login prior to pull/i, denied: /denied|may not/i },
+  start: (host, image) => startDocker('containerd', host, image)
+}
+
+/** Ends a command that asks for another login, as its user would: some versions wait for an answer even where none can come. */
+async function unlessAsked(run: (options: RunOptions) => Promise<RunResult>): Promise<Outcome> {
+  const asked = new AbortController()
+  let printed = ''
+  const output = new Writable({
+    write(chunk: Buffer, _encoding, written) {
+      printed += chunk.toString()
+      if (/login prior to/i.test(printed)) asked.abort()
+      written()
     }
-    return {
-      login: (user, password) => run(['login', '-u', user, '--password-stdin', host], password),
-      logout: () => run(['logout', host]),
-      push,
-      // It remembers where its layers are.
-      mount: (_from, to) => push(to),
-      pull: repository => run(['pull', `${host}/${repository}:v1`]),
-      stored: () => readFile(join(config, 'config.json'), 'utf8'),
-      close: async () => {
-        await engine.close()
-        await rm(folder, { recursive: true, force: true })
-      }
+  })
+  try {
+    const { exitCode, stderr } = await run(lenient({ output, signal: asked.signal }))
+    return { exitCode, output: printed + stderr }
+  } catch (cause) {
+    if (asked.signal.aborted) return { exitCode: 1, output: printed }
+    throw cause
+  }
+}
+
+async function startDocker(
+  imageStore: 'classic' | 'containerd',
+  host: string,
+  image = smallImage()
+): Promise<AuthClient> {
+  const [folder, engine] = await Promise.all([
+    mkdtemp(join(tmpdir(), 'pinnace-auth-docker-')),
+    startDockerd({ imageStore })
+  ])
+  const config = join(folder, 'config')
+  const env = { DOCKER_CONFIG: config }
+  const run = (args: readonly string[], input?: string): Promise<Outcome> =>
+    unlessAsked(options => engine.docker(args, { ...options, env, ...(input !== undefined && { input }) }))
+  const [layout, archive] = [join(folder, 'layout'), join(folder, 'image.tar')]
+  await writeLayout(layout, { v1: image })
+  const copy = ['--insecure-policy', '--tmpdir', folder, 'copy', `oci:${layout}:v1`]
+  await runTool('skopeo', [...copy, `docker-archive:${archive}:local:v1`])
+  await engine.docker(['load', '--input', archive])
+  const push = async (repository: string): Promise<Outcome> => {
+    await run(['tag', 'local:v1', `${host}/${repository}:v1`])
+    return run(['push', `${host}/${repository}:v1`])
+  }
+  return {
+    login: (user, password) => run(['login', '-u', user, '--password-stdin', host], password),
+    logout: () => run(['logout', host]),
+    push,
+    // It remembers where its layers are.
+    mount: (_from, to) => push(to),
+    pull: repository => run(['pull', `${host}/${repository}:v1`]),
+    stored: () => readFile(join(config, 'config.json'), 'utf8'),
+    close: async () => {
+      await engine.close()
+      await rm(folder, { recursive: true, force: true })
     }
   }
 }

@@ -3,7 +3,7 @@ import { type Pinnace, startPinnace } from '../node.ts'
 import { ask } from '../registry-api.ts'
 import { describeWithTools } from '../tools.ts'
 import type { AuthClient, ClientInit, Outcome } from './client.ts'
-import { ctr, docker, podman } from './engine-clients.ts'
+import { ctr, docker, dockerOnContainerd, podman } from './engine-clients.ts'
 import { basic } from './guarded.ts'
 import { helm } from './helm-client.ts'
 import { crane, oras, regctl, skopeo } from './layout-clients.ts'
@@ -64,7 +64,8 @@ describeWithTools(['token-server', 'openssl'], 'an external token server', () =>
       expect(await listWith(node, `${head}.${forged.toString('base64url')}.${signature}`)).toBe(401)
     })
 
-    const clients: ClientInit[] = proof === 'jwks' ? [docker, podman, ctr] : [crane, helm, oras, regctl, skopeo]
+    const clients: ClientInit[] =
+      proof === 'jwks' ? [docker, dockerOnContainerd, podman, ctr] : [crane, helm, oras, regctl, skopeo]
     for (const init of clients) {
       describeWithTools(init.tools, init.name, () => {
         it('logs in, pushes, pulls, and only where it may', async () => {
