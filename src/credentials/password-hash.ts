@@ -1,4 +1,3 @@
-import { verify } from '@node-rs/bcrypt'
 import type { PasswordHash } from '../access/ports.ts'
 import { RegistryError } from '../errors.ts'
 
@@ -11,8 +10,12 @@ export interface PasswordHashInit {
   waitMs?: number
 }
 
-/** bcrypt in libuv's threads, so many at once and so many waiting. */
-export function createPasswordHash(_components: object = {}, init: PasswordHashInit = {}): PasswordHash {
+/**
+ * bcrypt in libuv's threads, so many at once and so many waiting. It is native code, loaded only where somebody has a
+ * password: a system that lacks a library of it can still run a node without users.
+ */
+export async function openPasswordHash(_components: object = {}, init: PasswordHashInit = {}): Promise<PasswordHash> {
+  const { verify } = await import('@node-rs/bcrypt')
   const { concurrency = 2, queue: longest = 64, waitMs = 10_000 } = init
   const queue: { since: number; go: () => void; refuse: (error: RegistryError) => void }[] = []
   let running = 0

@@ -8,7 +8,7 @@ import { createBearerCodec } from '../credentials/bearer-codec.ts'
 import { CredentialFileError } from '../credentials/credential-file.ts'
 import { asymmetric, openExternalTokens } from '../credentials/external-tokens.ts'
 import { openPasswordFile } from '../credentials/password-file.ts'
-import { createPasswordHash } from '../credentials/password-hash.ts'
+import { openPasswordHash } from '../credentials/password-hash.ts'
 import type { Log } from '../registry/ports.ts'
 import { Closers } from './closers.ts'
 
@@ -64,7 +64,7 @@ export async function openCredentials(
     openPasswordFile(components, { path, ...(groups === undefined ? {} : { groups }) })
   )
   closers.add(file, it => it.close())
-  const passwords = { file, hash: createPasswordHash() }
+  const passwords = { file, hash: await openPasswordHash() }
   return { authentication: createAuthentication({ ...own, passwords }, options), close: () => closers.close() }
 }
 

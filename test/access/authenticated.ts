@@ -5,9 +5,9 @@ import { type AccessPolicy, createAuthorize } from '../../src/access/authorize.t
 import { createAuthentication } from '../../src/access/identify.ts'
 import { type OwnTokens, openOwnTokens } from '../../src/access/own-tokens.ts'
 import { parsePattern } from '../../src/access/pattern.ts'
-import type { AuditEntry, PasswordEntry, PasswordFile } from '../../src/access/ports.ts'
+import type { AuditEntry, PasswordEntry, PasswordFile, PasswordHash } from '../../src/access/ports.ts'
 import { createBearerCodec } from '../../src/credentials/bearer-codec.ts'
-import { createPasswordHash } from '../../src/credentials/password-hash.ts'
+import { openPasswordHash } from '../../src/credentials/password-hash.ts'
 import { LevelMetadata } from '../../src/metadata/store.ts'
 
 export const service = 'registry.test'
@@ -29,10 +29,15 @@ export class Authenticated {
   readonly tokens: OwnTokens
   readonly metadata: LevelMetadata
 
-  private constructor(metadata: LevelMetadata, tokens: OwnTokens, clock: { ms: number }, rules: AccessPolicy['rules']) {
+  private constructor(
+    metadata: LevelMetadata,
+    tokens: OwnTokens,
+    clock: { ms: number },
+    rules: AccessPolicy['rules'],
+    bcrypt: PasswordHash
+  ) {
     this.metadata = metadata
     this.tokens = tokens
-    const bcrypt = createPasswordHash()
     const file: PasswordFile = {
       entry: name => this.users.get(name),
       decoy: () => `$2b$04$${'.'.repeat(53)}`,
@@ -65,7 +70,7 @@ export class Authenticated {
     await metadata.open()
     const clock = { ms: 1_700_000_000_000 }
     const tokens = await openOwnTokens({ store: metadata.tokens, clock: { now: () => clock.ms } })
-    return new Authenticated(metadata, tokens, clock, rules)
+    return new Authenticated(metadata, tokens, clock, rules, await openPasswordHash())
   }
 
   async user(name: string, password: string, groups: readonly string[] = []): Promise<void> {

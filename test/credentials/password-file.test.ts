@@ -7,7 +7,7 @@ import type { PasswordFile } from '../../src/access/ports.ts'
 import { CredentialFileError } from '../../src/credentials/credential-file.ts'
 import { costOf } from '../../src/credentials/parse-htpasswd.ts'
 import { openPasswordFile, type PasswordFileInit } from '../../src/credentials/password-file.ts'
-import { createPasswordHash } from '../../src/credentials/password-hash.ts'
+import { openPasswordHash } from '../../src/credentials/password-hash.ts'
 import { describeWithTools } from '../interop/tools.ts'
 import { RecordedLog } from './recorded-log.ts'
 
@@ -143,7 +143,7 @@ describe('the password file', () => {
     expect(cheap).toBeGreaterThan(300)
     expect(cheap).toBeLessThan(500)
     expect(users.decoy('nobody')).toBe(users.decoy('nobody'))
-    expect(await createPasswordHash().matches('', users.decoy('x').replace(/\$1[12]\$/, '$04$'))).toBe(false)
+    expect(await (await openPasswordHash()).matches('', users.decoy('x').replace(/\$1[12]\$/, '$04$'))).toBe(false)
   })
 })
 
@@ -151,7 +151,7 @@ describeWithTools(['htpasswd'], "Apache's htpasswd", () => {
   const run = (...args: string[]) => execFileSync('htpasswd', args, { stdio: ['ignore', 'ignore', 'ignore'] })
 
   it('makes files whose passwords are right and wrong', async () => {
-    const { matches } = createPasswordHash()
+    const { matches } = await openPasswordHash()
     run('-Bbc', path, 'alice', 'correct horse')
     run('-Bb', '-C', '10', path, 'bob', 'pässwörd ☃')
     await chmod(path, 0o600)
@@ -173,7 +173,7 @@ describeWithTools(['htpasswd'], "Apache's htpasswd", () => {
     expect(users.entry('bob')).toBeDefined()
     run('-D', path, 'bob')
     await soon(() => expect(users.entry('bob')).toBeUndefined())
-    expect(await createPasswordHash().matches('two', users.entry('alice')?.hash ?? '')).toBe(true)
+    expect(await (await openPasswordHash()).matches('two', users.entry('alice')?.hash ?? '')).toBe(true)
   })
 
   it.each([['-m'], ['-s'], ['-2'], ['-5'], ['-d'], ['-p']])('%s makes what is refused', async flag => {
@@ -184,7 +184,7 @@ describeWithTools(['htpasswd'], "Apache's htpasswd", () => {
 
 describe('passwords', () => {
   it('are checked a few at a time, some wait, more are turned away', async () => {
-    const { matches } = createPasswordHash({}, { concurrency: 1, queue: 2 })
+    const { matches } = await openPasswordHash({}, { concurrency: 1, queue: 2 })
     const results = await Promise.allSettled(Array.from({ length: 5 }, () => matches('x', `$2b$06$${'.'.repeat(53)}`)))
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected', 'rejected'])
     expect(results[4]).toMatchObject({ reason: { reason: 'TOOMANYREQUESTS', headers: { 'Retry-After': '2' } } })
@@ -192,7 +192,7 @@ describe('passwords', () => {
   })
 
   it('that waited too long are turned away unchecked', async () => {
-    const { matches } = createPasswordHash({}, { concurrency: 1, waitMs: 0 })
+    const { matches } = await openPasswordHash({}, { concurrency: 1, waitMs: 0 })
     const results = await Promise.allSettled([1, 2, 3].map(() => matches('x', `$2b$07$${'.'.repeat(53)}`)))
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected'])
     expect(await matches('x', `$2b$04$${'.'.repeat(53)}`)).toBe(false)

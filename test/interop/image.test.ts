@@ -22,8 +22,11 @@ async function makeBase(): Promise<string> {
   await mkdir(join(root, 'usr', 'local', 'bin'), { recursive: true })
   await symlink('/bin', join(root, 'usr', 'bin'))
   await cp(process.execPath, join(root, 'usr', 'local', 'bin', 'node'), { dereference: true })
-  const { stdout } = await runProgram('/usr/bin/ldd', [process.execPath])
-  for (const [library] of stdout.matchAll(/\/\S+\.so\S*/g)) {
+  // bcrypt needs a library of libc that Node.js itself does not; every image of Node.js has both.
+  const bcrypt = join(repository, 'node_modules', '@node-rs', `bcrypt-linux-${process.arch}-gnu`)
+  const addons = (await readdir(bcrypt)).filter(name => name.endsWith('.node')).map(name => join(bcrypt, name))
+  const { stdout } = await runProgram('/usr/bin/ldd', [process.execPath, ...addons])
+  for (const [library] of stdout.matchAll(/(?<==> |^\t)\/\S+\.so\S*/gm)) {
     await mkdir(join(root, dirname(library)), { recursive: true })
     await cp(library, join(root, library), { dereference: true })
   }
@@ -123,6 +126,13 @@ async function eventually(what: string, question: () => Promise<boolean>): Promi
 
 const health = (container: string): Promise<string> => docker('inspect', '-f', '{{.State.Health.Status}}', container)
 
+async function healthy(container: string): Promise<void> {
+  await eventually('healthy', async () => (await health(container)) === 'healthy').catch(async (cause: unknown) => {
+    const { stdout, stderr } = await engine.docker(['logs', '--tail', '20', container])
+    throw new Error(`the node never got healthy; it said:\n${stdout}${stderr}`, { cause })
+  })
+}
+
 describeWithTools(['dockerd', 'docker', 'busybox', 'ip', 'tar'], 'the Docker image', () => {
   beforeAll(async () => {
     work = await mkdtemp(join(tmpdir(), 'pinnace-image-'))
@@ -167,7 +177,7 @@ describeWithTools(['dockerd', 'docker', 'busybox', 'ip', 'tar'], 'the Docker ima
       `${volume}:/var/lib/registry`,
       'pinnace:test'
     )
-    await eventually('healthy', async () => (await health(first)) === 'healthy')
+    await healthy(first)
     expect((await fetch('http://127.0.0.1:9999/v2/')).status).toBe(200)
     await engine.docker(['tag', 'base:local', 'localhost:9999/base:v1'])
     await engine.docker(['push', '--quiet', 'localhost:9999/base:v1'])
@@ -187,7 +197,7 @@ describeWithTools(['dockerd', 'docker', 'busybox', 'ip', 'tar'], 'the Docker ima
       `${volume}:/var/lib/registry`,
       'pinnace:test'
     )
-    await eventually('healthy', async () => (await health(second)) === 'healthy')
+    await healthy(second)
     expect((await docker('exec', second, 'pinnace', 'id')).split('\n')[0]).toBe(peerId.split('\n')[0])
     const head = await fetch('http://127.0.0.1:9999/v2/base/manifests/v1', { method: 'HEAD' })
     expect(head.status).toBe(200)
@@ -196,14 +206,14 @@ describeWithTools(['dockerd', 'docker', 'busybox', 'ip', 'tar'], 'the Docker ima
 
   it('refuses a volume that another container serves, and takes it after that was killed', async () => {
     const first = await docker('run', '-d', '-v', `${volume}:/var/lib/registry`, 'pinnace:test')
-    await eventually('healthy', async () => (await health(first)) === 'healthy')
+    await healthy(first)
     const second = await engine.docker(['run', '--rm', '-v', `${volume}:/var/lib/registry`, 'pinnace:test'], {
       exitCodes: [4]
     })
     expect(second.stderr).toMatch(/is in use by process 1 \(pinnace serve, since /)
     await engine.docker(['kill', first])
     const third = await docker('run', '-d', '-v', `${volume}:/var/lib/registry`, 'pinnace:test')
-    await eventually('healthy', async () => (await health(third)) === 'healthy')
+    await healthy(third)
     await engine.docker(['rm', '--force', first, third])
   })
 
