@@ -4,7 +4,7 @@ import { lacking } from '../find.ts'
 import { type Image, imageOf, tarOf } from '../images.ts'
 import { interopIsRequired } from '../tools.ts'
 import type { ClientInit } from './client.ts'
-import { ctr, docker, podman } from './engine-clients.ts'
+import { ctr, docker, dockerOnContainerd, podman } from './engine-clients.ts'
 import { type Guarded, passwords, startGuarded } from './guarded.ts'
 import { crane, oras, regctl, skopeo } from './layout-clients.ts'
 import { pausingLink } from './pausing-link.ts'
@@ -21,7 +21,7 @@ function manyLayers(): Image {
   return imageOf(Array.from({ length: layers }, (_, n) => tarOf({ [`file-${n}`]: Buffer.from(`${n}`) })))
 }
 
-const clients = [crane, ctr, docker, oras, podman, regctl, skopeo] satisfies ClientInit[]
+const clients = [crane, ctr, docker, dockerOnContainerd, oras, podman, regctl, skopeo] satisfies ClientInit[]
 const lackingFor = ({ tools }: ClientInit): string[] => tools.map(lacking).filter(line => line !== undefined)
 
 describe('a push that outlives its bearer token goes on with another', () => {
@@ -31,7 +31,7 @@ describe('a push that outlives its bearer token goes on with another', () => {
     const able = clients.filter(init => lackingFor(init).length === 0)
     const settled = await Promise.allSettled(able.map(init => outlive(init)))
     for (const [at, outcome] of settled.entries()) outcomes.set(able[at]?.name ?? '', outcome)
-  }, 280_000)
+  }, 420_000)
   for (const init of clients) {
     const missing = lackingFor(init)
     const needs = missing.length === 0 ? '' : ` (needs ${missing.join('; ')})`

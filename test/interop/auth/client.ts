@@ -43,7 +43,7 @@ export interface ClientInit {
 }
 
 /** Nothing has more to do than a few requests or, where a session is made to last, a minute; what lasts longer hangs. */
-const longest = 170_000
+const longest = 300_000
 
 /** Every exit code is an answer here. */
 const anyExitCode = Array.from({ length: 256 }, (_, code) => code)
