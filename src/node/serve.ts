@@ -13,7 +13,6 @@ import { type Identity, type OpenNode, openNode } from '../node.ts'
 import type { Log } from '../registry/ports.ts'
 import { tokenAdvice } from './access.ts'
 import { Closers } from './closers.ts'
-import { openCredentials } from './credentials.ts'
 import { scheduleMaintenance } from './schedule.ts'
 import { appInit, namesOf } from './settings.ts'
 import { startPeer } from './start-peer.ts'
@@ -59,9 +58,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     const { openHint } = node.access
     const advice = tokenAdvice(config, node.tokens.list().length)
     if (advice !== undefined) log.warn({}, advice)
-    const { authentication } = closers.add(await openCredentials(config, { ...node.access, ...node, log }, init), it =>
-      it.close()
-    )
+    const authentication = await openSignIn(config, node, init, closers)
     const access = { ...node.access, ...(authentication && { authentication }) }
     const metrics = await listenDebug(config, { log, access, ...(health && { health }) }, closers)
     const identity = () => peer.identity()
@@ -99,6 +96,21 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     await closers.close()
     throw error
   }
+}
+
+/** How people and machines sign in, where they are asked to; what that takes is loaded only then. */
+async function openSignIn(
+  config: Config,
+  node: OpenNode,
+  init: ServeInit,
+  closers: Closers
+): Promise<Authentication | undefined> {
+  if (!asksWho(config)) return undefined
+  const { openCredentials } = await import('./credentials.ts')
+  const { access, tokens, audit } = node
+  const components = { authorize: access.authorize, tokens, log: init.log, ...(audit && { audit }) }
+  const credentials = await openCredentials(config, components, init)
+  return closers.add(credentials, it => it.close()).authentication
 }
 
 async function listenOci(app: App, config: Config, tls: ListenTls | undefined): Promise<Listening> {

@@ -3,7 +3,6 @@ import { type Config, ConfigError, tlsCiphers } from '../config.ts'
 import type { Certificates } from '../http/certificates.ts'
 import { openTlsFiles, TlsFileError } from '../http/tls-files.ts'
 import type { Log } from '../registry/ports.ts'
-import { openAcme } from './acme.ts'
 import type { Closers } from './closers.ts'
 
 export interface ListenTls {
@@ -32,6 +31,8 @@ export async function openTls(
     ...(tls.ciphersuites && { ciphers: tlsCiphers(tls.ciphersuites) })
   }
   if (tls.letsencrypt !== undefined) {
+    // 10 MB of memory that a node without it need not have.
+    const { openAcme } = await import('./acme.ts')
     return { tls: context, ...(await openAcme(tls.letsencrypt, { ...components, context }, closers)) }
   }
   const { certificate = '', key = '' } = tls
