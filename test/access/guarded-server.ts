@@ -150,7 +150,7 @@ export async function startGuarded(init: AppInit = {}, components: Partial<AppCo
 /** A registry that takes the word of another token server, and how that server signs. */
 export async function startExternal() {
   const signer = new Signer()
-  const key = signer.certificate('server')
+  const key = signer.key('server')
   const jwks = signer.file(
     'jwks.json',
     JSON.stringify({ keys: [{ ...(await publicJwk(key)), kid: 'one', alg: 'ES256' }] })

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +13,9 @@ export interface Certificate {
   /** As `x5c` wants it. */
   x5c: string
 }
+
+/** A key without a certificate. */
+export type Key = Pick<Certificate, 'key'>
 
 export interface CertificateInit {
   issuer?: Certificate
@@ -42,6 +45,12 @@ export class Signer {
     return { key, cert, x5c: new X509Certificate(readFileSync(cert)).raw.toString('base64') }
   }
 
+  /** A key pair alone, for which no openssl is needed. */
+  key(name: string): Key {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    return { key: this.file(`${name}.key`, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()) }
+  }
+
   /** A file in the folder. */
   file(name: string, text: string): string {
     const path = join(this.folder, name)
@@ -54,20 +63,20 @@ export class Signer {
   }
 }
 
-export function privateKey({ key }: Certificate): KeyObject {
+export function privateKey({ key }: Key): KeyObject {
   return createPrivateKey(readFileSync(key))
 }
 
-export function publicKey({ key }: Certificate): KeyObject {
+export function publicKey({ key }: Key): KeyObject {
   return createPublicKey(readFileSync(key))
 }
 
-export function publicJwk(certificate: Certificate): Promise<JWK> {
-  return exportJWK(publicKey(certificate))
+export function publicJwk(key: Key): Promise<JWK> {
+  return exportJWK(publicKey(key))
 }
 
-/** A token signed by jose with a key that openssl made. */
-export function sign(by: Certificate, header: object, claims: object, alg = 'ES256'): Promise<string> {
+/** A token signed by jose. */
+export function sign(by: Key, header: object, claims: object, alg = 'ES256'): Promise<string> {
   return new SignJWT({ ...claims }).setProtectedHeader({ alg, typ: 'JWT', ...header }).sign(privateKey(by))
 }
 
