@@ -26,15 +26,17 @@ const adapters = [
 ] as const
 const layers: Readonly<Record<string, readonly string[]>> = {
   main: ['cli'],
-  cli: ['node', 'config', 'data-folder', ...adapters, 'egress', ...core],
-  node: ['config', 'data-folder', ...adapters, 'egress', ...core],
+  cli: ['node', 'config', 'data-folder', ...adapters, 'egress', 'file-watch', ...core],
+  node: ['config', 'data-folder', ...adapters, 'egress', 'file-watch', ...core],
   config: ['access', 'oci', 'errors'],
   'data-folder': [],
-  ...Object.fromEntries(adapters.map(name => [name, ['egress', ...core]])),
+  ...Object.fromEntries(adapters.map(name => [name, ['egress', 'file-watch', ...core]])),
   registry: ['access', 'oci', 'errors'],
   access: ['oci', 'errors'],
   // The one way out (invariant 12), below every adapter that calls somebody.
   egress: ['errors'],
+  // Credentials, certificates and rules are all files that are followed.
+  'file-watch': ['registry'],
   oci: ['errors'],
   errors: []
 }
