@@ -61,8 +61,11 @@ function* checkPeers(peers: Config['ipfs']['peers']): Generator<Finding> {
   }
 }
 
-/** Without a pause a check would run without end; without a timeout a silent client would be waited for without end. */
-function* checkPositive({ health, ipfs }: Config): Generator<Finding> {
+/**
+ * Without a pause a check would run without end; without a timeout a silent client would be waited for without end; what was
+ * fetched would be forgotten before it is counted.
+ */
+function* checkPositive({ health, ipfs, quotas }: Config): Generator<Finding> {
   const durations = {
     'health.storagedriver.interval': health.storagedriver.interval,
     'ipfs.timeouts.headers': ipfs.timeouts.headers,
@@ -74,6 +77,14 @@ function* checkPositive({ health, ipfs }: Config): Generator<Finding> {
       `/${key.replaceAll('.', '/')}`,
       key,
       `${showDuration(milliseconds)} is no time at all; write at least 1ms`
+    )
+  }
+  for (const [at, { fetch }] of quotas.entries()) {
+    if (fetch === undefined || fetch.per > 0) continue
+    yield finding(
+      `/quotas/${at}/fetch/per`,
+      `quotas[${at}].fetch.per`,
+      '0s is no time at all, in which nothing would ever be too much; write how long fetched bytes count, such as 24h'
     )
   }
 }

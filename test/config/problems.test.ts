@@ -148,6 +148,10 @@ const table: [text: string, problem: string][] = [
     'health: {storagedriver: {interval: 0}}',
     'config.yml:2: health.storagedriver.interval: 0s is no time at all; write at least 1ms'
   ],
+  [
+    'quotas: [{repositories: a, size: 1MiB}, {repositories: "**", fetch: {bytes: 1GiB, per: 0s}}]',
+    'config.yml:2: quotas[1].fetch.per: 0s is no time at all, in which nothing would ever be too much; write how long fetched bytes count, such as 24h'
+  ],
   ['ipfs: {timeouts: {headers: 0s}}', 'config.yml:2: ipfs.timeouts.headers: 0s is no time at all; write at least 1ms'],
   // not YAML
   ['a: b: c', 'config.yml:2: not readable as YAML: two keys on one line, or a text with ": " in it that needs quotes'],
