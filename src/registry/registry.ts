@@ -64,13 +64,16 @@ export interface PutManifestRequest {
   digest?: Digest
   /** Tags to set, from the target or `?tag=` (end-7b). */
   tags: readonly string[]
-  /** `If-Match`: digests (or `*`), one of which each tag, or the digest, must currently name. */
-  ifMatch?: readonly (Digest | '*')[]
+  /** One of these each tag, or the digest, must currently name. */
+  ifMatch?: IfMatch
   /** `If-None-Match`: digests none of which a tag, or the digest, may currently name; `*` is any. */
   ifNoneMatch?: readonly (Digest | '*')[]
   /** Default: every tag may be moved. */
   refuseMove?: RefuseMove
 }
+
+/** `If-Match` (RFC 9110, section 13.1.1): digests, or `*` for whatever is there; empty for what nothing can match. */
+export type IfMatch = readonly (Digest | '*')[]
 
 /** Why a tag that is set may neither be made to point elsewhere nor be taken away; `undefined` when it may. */
 export type RefuseMove = (tag: string) => RegistryError | undefined
@@ -227,14 +230,18 @@ export interface Registry {
    * @throws {RegistryError} MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_CHANGED, STORAGE_FULL, what `refuseMove` gives
    */
   putManifest(repository: string, request: PutManifestRequest, options?: AbortOptions): Promise<PutManifestResult>
-  /** end-9 by digest: its tags go with it, or none of it all. @throws {RegistryError} MANIFEST_UNKNOWN, what `refuseMove` gives */
+  /**
+   * end-9 by digest: its tags go with it, or none of it all.
+   *
+   * @throws {RegistryError} MANIFEST_UNKNOWN, MANIFEST_CHANGED, what `refuseMove` gives
+   */
   deleteManifest(
     repository: string,
     digest: Digest,
-    options?: AbortOptions & { refuseMove?: RefuseMove }
+    options?: AbortOptions & { refuseMove?: RefuseMove; ifMatch?: IfMatch }
   ): Promise<void>
-  /** end-9 by tag: only the tag goes. @throws {RegistryError} MANIFEST_UNKNOWN */
-  deleteTag(repository: string, tag: string, options?: AbortOptions): Promise<void>
+  /** end-9 by tag: only the tag goes. @throws {RegistryError} MANIFEST_UNKNOWN, MANIFEST_CHANGED */
+  deleteTag(repository: string, tag: string, options?: AbortOptions & { ifMatch?: IfMatch }): Promise<void>
 
   /** end-8. @throws {RegistryError} NAME_UNKNOWN */
   listTags(repository: string, page: PageRequest): Promise<Page<string>>

@@ -9,6 +9,7 @@ import type {
   BlobReading,
   BlobView,
   GcReport,
+  IfMatch,
   Inspection,
   ManifestReading,
   Page,
@@ -211,11 +212,14 @@ export class MemoryRegistry implements Registry {
     return { ...reading, tags, ...(subject === undefined ? {} : { subject }) }
   }
 
-  async deleteManifest(repository: string, digest: Digest): Promise<void> {
+  async deleteManifest(repository: string, digest: Digest, { ifMatch }: { ifMatch?: IfMatch } = {}): Promise<void> {
+    if (ifMatch !== undefined && !ifMatch.includes(digest)) throw new RegistryError('MANIFEST_CHANGED')
     if (!this.manifests.delete(`${repository}@${digest}`)) throw new RegistryError('MANIFEST_UNKNOWN')
   }
 
-  async deleteTag(repository: string, tag: string): Promise<void> {
+  async deleteTag(repository: string, tag: string, { ifMatch }: { ifMatch?: IfMatch } = {}): Promise<void> {
+    const current = this.tagged.get(`${repository}:${tag}`)
+    if (current !== undefined && ifMatch?.includes(current) === false) throw new RegistryError('MANIFEST_CHANGED')
     if (!this.tagged.delete(`${repository}:${tag}`)) throw new RegistryError('MANIFEST_UNKNOWN')
   }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { RegistryError } from '../../src/errors.ts'
 import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import { digestOf } from '../../src/oci/digest.ts'
@@ -163,6 +163,30 @@ describe('a manifest', () => {
     await expect(
       node.registry.putManifest('a', { bytes: one.manifest, mediaType: '', tags: ['new'], ifMatch: ['*'] })
     ).rejects.toMatchObject({ reason: 'MANIFEST_CHANGED' })
+  })
+
+  test('If-Match: a deletion takes away what it names, never what was pushed meanwhile', async () => {
+    const one = await pushImage(node.registry, 'a', 'x')
+    const two = await pushImage(node.registry, 'a', 'y')
+    const ifMatch = [one.digest]
+    const { metadata } = node
+    // Moved right behind the look that found it as it should be.
+    const looked = vi.spyOn(metadata, 'tag').mockImplementationOnce(async (repository, tag) => {
+      const found = await metadata.tag(repository, tag)
+      await putManifest(node.registry, 'a', two.manifest, 'x')
+      return found
+    })
+    await expect(node.registry.deleteTag('a', 'x', { ifMatch })).rejects.toMatchObject({ reason: 'MANIFEST_CHANGED' })
+    looked.mockRestore()
+    expect((await node.registry.getManifest('a', { tag: 'x' })).digest).toBe(two.digest)
+
+    await expect(node.registry.deleteTag('a', 'none', { ifMatch: ['*'] })).rejects.toMatchObject({ status: 404 })
+    await expect(node.registry.deleteManifest('a', two.digest, { ifMatch })).rejects.toMatchObject({ status: 412 })
+    await expect(node.registry.deleteManifest('b', two.digest, { ifMatch })).rejects.toMatchObject({ status: 404 })
+    await expect(node.registry.deleteTag('a', 'x', { ifMatch: [] })).rejects.toMatchObject({ status: 412 })
+    await node.registry.deleteTag('a', 'x', { ifMatch: [one.digest, two.digest] })
+    await node.registry.deleteManifest('a', one.digest, { ifMatch })
+    await expect(node.registry.getManifest('a', { digest: one.digest })).rejects.toMatchObject({ status: 404 })
   })
 
   test('deletes: a tag alone, a manifest with its tags', async () => {

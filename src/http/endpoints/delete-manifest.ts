@@ -1,4 +1,4 @@
-import { RegistryError } from '../../errors.ts'
+import type { RegistryError } from '../../errors.ts'
 import type { ManifestReference } from '../../oci/reference.ts'
 import type { Door } from '../door.ts'
 import { parseIfMatch } from '../etag.ts'
@@ -13,24 +13,21 @@ export async function deleteManifest(
 ): Promise<void> {
   const { repository, reference } = target
   const ifMatch = parseIfMatch(exchange.header('if-match'))
-  if (ifMatch !== undefined) {
-    // Not atomic with the deletion, but better than ignoring what the client asked for.
-    const { digest } = await door.registry.getManifest(repository, reference, exchange.abortable)
-    if (!ifMatch.some(value => value === '*' || value === digest)) throw new RegistryError('MANIFEST_CHANGED')
-  }
+  const options = { ...exchange.abortable, ...(ifMatch === undefined ? {} : { ifMatch }) }
   if ('digest' in reference) {
     const refuseMove = (tag: string) => refusalOf(door, repository, tag)
-    await door.registry.deleteManifest(repository, reference.digest, { ...exchange.abortable, refuseMove })
-  } else await deleteTag(door, exchange, repository, reference.tag)
+    await door.registry.deleteManifest(repository, reference.digest, { ...options, refuseMove })
+  } else {
+    const { tag } = reference
+    const refusal = refusalOf(door, repository, tag)
+    if (refusal !== undefined) {
+      // One that is not there is unknown, not immutable.
+      await door.registry.getManifest(repository, { tag }, exchange.abortable)
+      throw refusal
+    }
+    await door.registry.deleteTag(repository, tag, options)
+  }
   exchange.send(202, [])
-}
-
-async function deleteTag(door: Door, exchange: Exchange, repository: string, tag: string): Promise<void> {
-  const refusal = refusalOf(door, repository, tag)
-  if (refusal === undefined) return door.registry.deleteTag(repository, tag, exchange.abortable)
-  // One that is not there is unknown, not immutable.
-  await door.registry.getManifest(repository, { tag }, exchange.abortable)
-  throw refusal
 }
 
 function refusalOf(door: Door, repository: string, tag: string): RegistryError | undefined {

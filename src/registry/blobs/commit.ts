@@ -31,7 +31,7 @@ export async function commitBlob(
   options?: AbortOptions
 ): Promise<BlobView> {
   const view = await registration.blobLocks.run(commit.digest, () => link(registration, commit, options), options)
-  await completeParents(registration, commit.repository, commit.digest, options)
+  await completeParents(registration, commit.repository, commit.digest)
   return view
 }
 

@@ -23,7 +23,7 @@ export async function deleteBlob(
     if (error instanceof PreconditionFailed) throw blobUnknown(digest)
     throw error
   }
-  await reviseImages(registration, repository, digest, options)
+  await reviseImages(registration, repository, digest)
 }
 
 /**

@@ -1,22 +1,53 @@
+import { RegistryError } from '../../errors.ts'
+import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
-import { type AbortOptions, PreconditionFailed } from '../ports.ts'
+import { type AbortOptions, type Precondition, PreconditionFailed } from '../ports.ts'
+import type { IfMatch } from '../registry.ts'
 import { manifestUnknown } from './get.ts'
+import { changed, matches } from './if-match.ts'
 
-/** end-9 by tag: the manifest stays under its digest. */
+/** Rounds against pushes that move the tag meanwhile. */
+const maxRounds = 5
+
+export interface DeleteTagOptions extends AbortOptions {
+  /** What the tag has to name when it goes. */
+  ifMatch?: IfMatch
+}
+
+/** end-9 by tag: the manifest stays under its digest. @throws {RegistryError} MANIFEST_UNKNOWN, MANIFEST_CHANGED, UNAVAILABLE */
 export async function deleteTag(
   registration: Registration,
   repository: string,
   tag: string,
-  options?: AbortOptions
+  options: DeleteTagOptions = {}
 ): Promise<void> {
-  try {
-    await registration.metadata.commit(
-      [{ type: 'deleteTag', repository, tag }],
-      [{ type: 'tagIs', repository, tag, digest: 'any' }],
-      options
-    )
-  } catch (error) {
-    if (error instanceof PreconditionFailed) throw await manifestUnknown(registration, repository, { tag }, options)
-    throw error
+  const { ifMatch, ...abort } = options
+  for (let round = 1; round <= maxRounds; round++) {
+    const digest = ifMatch === undefined ? 'any' : await matching(registration, repository, tag, ifMatch, abort)
+    const condition: Precondition = { type: 'tagIs', repository, tag, digest }
+    try {
+      return await registration.metadata.commit([{ type: 'deleteTag', repository, tag }], [condition], abort)
+    } catch (error) {
+      if (!(error instanceof PreconditionFailed)) throw error
+      if (ifMatch === undefined) throw await manifestUnknown(registration, repository, { tag }, abort)
+    }
   }
+  throw new RegistryError('UNAVAILABLE', {
+    message: 'the tag keeps being moved under this deletion',
+    headers: { 'Retry-After': '1' }
+  })
+}
+
+/** What the tag names now, which is one of those listed. */
+async function matching(
+  registration: Registration,
+  repository: string,
+  tag: string,
+  ifMatch: IfMatch,
+  options: AbortOptions
+): Promise<Digest> {
+  const current = (await registration.metadata.tag(repository, tag, options))?.digest
+  if (current === undefined) throw await manifestUnknown(registration, repository, { tag }, options)
+  if (!matches(ifMatch, current)) throw changed({ tag, current })
+  return current
 }

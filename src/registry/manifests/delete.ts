@@ -5,8 +5,9 @@ import { blockMultihashes } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
 import { dropImage, reviseImages } from '../images/revise.ts'
 import { type AbortOptions, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
-import type { RefuseMove } from '../registry.ts'
-import { manifestUnknown } from './get.ts'
+import type { IfMatch, RefuseMove } from '../registry.ts'
+import { getManifest, manifestUnknown } from './get.ts'
+import { changed, matches } from './if-match.ts'
 import { leafHashes } from './leaf-hashes.ts'
 
 /** Rounds against pushes that set tags meanwhile. */
@@ -15,14 +16,19 @@ const maxRounds = 5
 /**
  * end-9 by digest: the manifest leaves the repository, and every tag that points at it, in one batch. Its referrers stay.
  *
- * @throws {RegistryError} MANIFEST_UNKNOWN, what `refuseMove` gives for one of the tags, UNAVAILABLE
+ * @throws {RegistryError} MANIFEST_UNKNOWN, MANIFEST_CHANGED, what `refuseMove` gives for one of the tags, UNAVAILABLE
  */
 export async function deleteManifest(
   registration: Registration,
   repository: string,
   digest: Digest,
-  options?: RemoveOptions
+  { ifMatch, ...options }: RemoveOptions & { ifMatch?: IfMatch } = {}
 ): Promise<void> {
+  // What a digest names never changes: either it can match or not.
+  if (ifMatch !== undefined && !matches(ifMatch, digest)) {
+    const { digest: current } = await getManifest(registration, repository, { digest }, options)
+    throw changed({ current })
+  }
   for (let round = 1; round <= maxRounds; round++) {
     if (await removeRevision(registration, repository, digest, [], options)) return
     if ((await readRevision(registration, repository, digest, options)) === undefined) {
@@ -82,8 +88,9 @@ export async function removeRevision(
     if (error instanceof PreconditionFailed) return false
     throw error
   }
-  await reviseImages(registration, repository, digest, options)
-  await reapManifest(registration, digest, options)
+  // The deletion is done, whether or not somebody still waits for it.
+  await reviseImages(registration, repository, digest)
+  await reapManifest(registration, digest)
   return true
 }
 

@@ -2,7 +2,7 @@ import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
 import type { AbortOptions, Precondition } from '../ports.ts'
-import type { PutManifestRequest } from '../registry.ts'
+import type { IfMatch, PutManifestRequest } from '../registry.ts'
 
 /**
  * `If-Match` (RFC 9110, section 13.1.1) on a manifest PUT: what each tag currently names must be one of the listed
@@ -23,8 +23,7 @@ export async function ifMatchConditions(
   const conditions: Precondition[] = []
   for (const tag of tags) {
     const current = (await registration.metadata.tag(repository, tag, options))?.digest
-    if (current === undefined || !(ifMatch.includes('*') || ifMatch.includes(current)))
-      throw changed({ tag, current: current ?? null })
+    if (current === undefined || !matches(ifMatch, current)) throw changed({ tag, current: current ?? null })
     conditions.push({ type: 'tagIs', repository, tag, digest: current })
   }
   return conditions
@@ -34,15 +33,19 @@ async function byDigest(
   registration: Registration,
   repository: string,
   digest: Digest,
-  ifMatch: readonly (Digest | '*')[],
+  ifMatch: IfMatch,
   options?: AbortOptions
 ): Promise<Precondition[]> {
   const exists = (await registration.metadata.revision(repository, digest, options)) !== undefined
-  if (!exists || !(ifMatch.includes('*') || ifMatch.includes(digest)))
-    throw changed({ current: exists ? digest : null })
+  if (!exists || !matches(ifMatch, digest)) throw changed({ current: exists ? digest : null })
   return [{ type: 'revisionExists', repository, digest }]
 }
 
-function changed(detail: { tag?: string; current: Digest | null }): RegistryError {
+/** Whether what is there now is one of those listed. */
+export function matches(ifMatch: IfMatch, current: Digest): boolean {
+  return ifMatch.includes('*') || ifMatch.includes(current)
+}
+
+export function changed(detail: { tag?: string; current: Digest | null }): RegistryError {
   return new RegistryError('MANIFEST_CHANGED', { detail })
 }

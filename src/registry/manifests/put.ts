@@ -62,7 +62,7 @@ export async function putManifest(
     ]
     if (await commitUnlessChanged(registration, mutations, conditions, round, options)) {
       if (built !== undefined) registration.stored?.(built.record.root)
-      await completeParents(registration, repository, digest, options)
+      await completeParents(registration, repository, digest)
       return result(digest, manifest, mediaType, bytes.length, request.tags, built?.record)
     }
   }

@@ -36,7 +36,7 @@ export async function mountBlob(
     await refuseIfFull(registration, error)
     return undefined
   }
-  await completeParents(registration, repository, digest, options)
+  await completeParents(registration, repository, digest)
   return { digest, size: record.size, root: record.root }
 }
 
