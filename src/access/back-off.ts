@@ -37,7 +37,6 @@ interface Count {
   failedAt: number
   /** ms since epoch before which nothing is tried. */
   until: number
-  underWay: number
   /** Attempts turned away since `until` was set. */
   refused: number
 }
@@ -58,6 +57,9 @@ const strangersApart = 1000
  *
  * Bearer and own tokens are never counted: their secrets cannot be guessed, and a robot with a removed token must not
  * turn away everybody behind its address.
+ *
+ * What is bounded forgets something for each thing it is told, so it is told of failures only: each of them cost a hash,
+ * and whoever is turned away can make nothing forgotten, whatever names he tries.
  */
 export class BackOff {
   readonly #clock: Clock
@@ -67,6 +69,8 @@ export class BackOff {
   readonly #accounts: Remembered<Count>
   /** Pairs that have signed in. */
   readonly #known: Remembered<true>
+  /** Attempts being checked, of pairs and of sources. */
+  readonly #underWay = { pairs: new Map<string, number>(), sources: new Map<string, number>() }
 
   constructor(components: BackOffComponents, init: BackOffInit = {}) {
     this.#clock = components.clock
@@ -90,26 +94,15 @@ export class BackOff {
   begin(address: string, name: string): Attempt {
     const network = networkOf(address)
     const key = `${network} ${name}`
-    const now = this.#clock.now()
-    const pair = this.#count(this.#pairs, key, now)
-    const source = this.#count(this.#sources, network, now)
-    const account = this.#count(this.#accounts, name, now)
-    const known = this.#known.get(key) !== undefined
-    const { free } = this.#init
-
-    if (pair.until > now) refuse(pair, pair.until - now)
-    // Past the free ones, one at a time: otherwise a hundred guesses at once would all come before the first failure.
-    if (pair.underWay > 0 && pair.failures + pair.underWay >= free.account) refuse(pair, 1000)
-    if (source.underWay >= this.#init.underWay) refuse(source, 1000)
-    if (!known && source.until > now) refuse(source, source.until - now)
-    if (!known && account.until > now) refuse(account, account.until - now)
-    if (!known && account.failures >= this.#init.spread) account.until = now + strangersApart
-
-    const counts = [pair, source]
-    for (const count of counts) count.underWay++
+    this.#admit(network, key, name)
+    const { pairs, sources } = this.#underWay
+    add(pairs, key, 1)
+    add(sources, network, 1)
     const end = () => {
-      for (const count of counts) count.underWay--
+      add(pairs, key, -1)
+      add(sources, network, -1)
     }
+    const { free, longestMs } = this.#init
     return {
       succeeded: () => {
         end()
@@ -118,9 +111,9 @@ export class BackOff {
       },
       failed: () => {
         end()
-        this.#fail(pair, free.account, this.#init.longestMs.account)
-        this.#fail(source, free.source, this.#init.longestMs.source)
-        this.#fail(account, Number.POSITIVE_INFINITY, 0)
+        this.#fail(this.#pairs, key, free.account, longestMs.account)
+        this.#fail(this.#sources, network, free.source, longestMs.source)
+        this.#fail(this.#accounts, name, Number.POSITIVE_INFINITY, 0)
       },
       abandoned: end
     }
@@ -135,26 +128,50 @@ export class BackOff {
     return pair !== undefined && pair.refused > guesses && pair.until > this.#clock.now()
   }
 
-  #count(counts: Remembered<Count>, key: string, now: number): Count {
-    const present = counts.get(key)
-    if (present !== undefined && (present.underWay > 0 || now - present.failedAt < this.#init.forgetMs)) return present
-    const fresh = { failures: 0, failedAt: now, until: 0, underWay: 0, refused: 0 }
-    counts.set(key, fresh)
-    return fresh
+  #admit(network: string, key: string, name: string): void {
+    const now = this.#clock.now()
+    const pair = this.#recent(this.#pairs, key, now)
+    if (pair !== undefined && pair.until > now) {
+      pair.refused++
+      refuse(pair.until - now)
+    }
+    // Past the free ones, one at a time: otherwise a hundred guesses at once would all come before the first failure.
+    const underWay = this.#underWay.pairs.get(key) ?? 0
+    if (underWay > 0 && (pair?.failures ?? 0) + underWay >= this.#init.free.account) refuse(1000)
+    if ((this.#underWay.sources.get(network) ?? 0) >= this.#init.underWay) refuse(1000)
+    if (this.#known.get(key) !== undefined) return
+    const source = this.#recent(this.#sources, network, now)
+    if (source !== undefined && source.until > now) refuse(source.until - now)
+    const account = this.#recent(this.#accounts, name, now)
+    if (account === undefined || account.failures < this.#init.spread) return
+    if (account.until > now) refuse(account.until - now)
+    account.until = now + strangersApart
   }
 
-  #fail(count: Count, free: number, longest: number): void {
+  /** Failures that are not yet forgotten. */
+  #recent(counts: Remembered<Count>, key: string, now: number): Count | undefined {
+    const count = counts.get(key)
+    return count === undefined || now - count.failedAt >= this.#init.forgetMs ? undefined : count
+  }
+
+  #fail(counts: Remembered<Count>, key: string, free: number, longest: number): void {
     const now = this.#clock.now()
-    count.failures++
-    count.failedAt = now
-    count.refused = 0
-    if (count.failures < free) return
-    count.until = now + Math.min(longest, this.#init.baseMs * 2 ** Math.min(30, count.failures - free))
+    const before = this.#recent(counts, key, now)
+    const failures = (before?.failures ?? 0) + 1
+    const wait = failures < free ? undefined : Math.min(longest, this.#init.baseMs * 2 ** Math.min(30, failures - free))
+    const until = wait === undefined ? (before?.until ?? 0) : now + wait
+    counts.set(key, { failures, failedAt: now, until, refused: 0 })
   }
 }
 
-function refuse(count: Count, ms: number): never {
-  count.refused++
+/** What is at nothing is not kept. */
+function add(counts: Map<string, number>, key: string, change: number): void {
+  const count = (counts.get(key) ?? 0) + change
+  if (count > 0) counts.set(key, count)
+  else counts.delete(key)
+}
+
+function refuse(ms: number): never {
   const seconds = Math.max(1, Math.ceil(ms / 1000))
   throw new RegistryError('TOOMANYREQUESTS', {
     message: `too many attempts to sign in with a wrong password: try again in ${seconds} s`,

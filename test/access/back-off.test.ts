@@ -118,6 +118,32 @@ describe('back-off', () => {
     for (let n = 0; n < 5; n++) expect(guess('192.0.2.1', 'alice')).toBe(0)
   })
 
+  it('forgets no failures for names that are tried beside them, however many', () => {
+    backOff.begin('192.0.2.1', 'alice').succeeded()
+    let through = 0
+    for (let round = 0; round < 5; round++) {
+      for (let n = 0; n < 10; n++) if (guess('192.0.2.1', 'alice') === 0) through++
+      for (let n = 0; n < 1100; n++) guess('192.0.2.1', `user${n}`)
+    }
+    expect(through).toBe(5)
+  })
+
+  it('nor of an account under attack from everywhere', () => {
+    for (let n = 0; n < 60; n++) {
+      guess(`10.0.0.${n}`, 'alice')
+      now += 1000
+    }
+    for (let n = 0; n < 25; n++) guess('192.0.2.1', `user${n}`)
+    for (let n = 0; n < 2200; n++) guess('192.0.2.1', `user${n}`)
+    expect([guess('198.51.100.1', 'alice'), guess('198.51.100.2', 'alice')]).toEqual([0, 1])
+  })
+
+  it('nor for attempts that came to nothing', () => {
+    for (let n = 0; n < 5; n++) guess('192.0.2.1', 'alice')
+    for (let n = 0; n < 2200; n++) backOff.begin(`10.0.${n >> 8}.${n & 255}`, `user${n}`).abandoned()
+    expect(guess('192.0.2.1', 'alice')).toBe(1)
+  })
+
   it('bounds what one source has under way', () => {
     for (let n = 0; n < 16; n++) backOff.begin('192.0.2.1', `user${n}`)
     expect(() => backOff.begin('192.0.2.1', 'another')).toThrow(RegistryError)
