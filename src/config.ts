@@ -5,6 +5,7 @@
  * @module
  */
 export { isLoopback, type ListenAddress, readAddress } from './config/address.ts'
+export { changedKeys } from './config/changed-keys.ts'
 export { type CipherSuite, tlsCiphers } from './config/cipher-suites.ts'
 export { listenAddresses } from './config/cross-check.ts'
 export { readDuration, showDuration } from './config/duration.ts'

@@ -13,7 +13,7 @@ import type { BlockSource } from './ipfs/block-source.ts'
 import { UnixfsDagBuilder } from './ipfs/dag-builder.ts'
 import { readPeerId } from './ipfs/peer-id.ts'
 import { openMetadata } from './metadata/open.ts'
-import { configuredAccess, type NodeAccess } from './node/access.ts'
+import { NodeAccess } from './node/access.ts'
 import { openAudit } from './node/audit.ts'
 import { openBlockSource } from './node/block-source.ts'
 import { Closers } from './node/closers.ts'
@@ -92,7 +92,7 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const { staging, blobs: files, room } = storage
     const components = { stored, metadata, staging, files, room, dags, clock: Date, log }
     const { registry, suspect } = closers.add(await openRegistry(components, registryInit(config)), it => it.close())
-    const access = configuredAccess(config)
+    const access = new NodeAccess(config)
     const blobPath = (digest: Digest): string => blobPlace(storagePaths(folder.path), digest).file
     const blockComponents = { metadata, files: storage.blobs, authorize: access.authorize, blobPath }
     const blocks = closers.add(openBlockSource(blockComponents), it => it.close())

@@ -110,7 +110,7 @@ export interface AuditEntry {
   /** As `showSubject` writes it. */
   subject: string
   /** `lost`: so many entries as `reference` says could not be written here. */
-  action: Action | 'mount' | 'login' | 'token' | 'key' | 'start' | 'stop' | 'lost'
+  action: Action | 'mount' | 'login' | 'token' | 'key' | 'config' | 'start' | 'stop' | 'lost'
   repository?: string
   /** Tag, digest, upload or token it is about. */
   reference?: string

@@ -79,7 +79,7 @@ immutable:
 - Commands on this machine ask nobody: whoever can open the data folder owns the node.
 - A text that begins with \`*\` needs quotes in YAML.
 
-Files of passwords and groups are read again when they change, and count from the next request on; \`access\` is read at the start.
+Files of passwords and groups are read again when they change, and so are \`access\` and \`immutable\` in the configuration file: they count from the next request on. A version that cannot be used is told of in the log and leaves the one before in force. What else changes in the configuration file is named in the log and counts from the next start on.
 `
 
 /** docs/configuration.md, made of the schema. */

@@ -21,7 +21,7 @@ export interface GuardComponents {
 
 export interface GuardInit {
   /** What somebody is told who is refused where nobody can sign in. */
-  openHint?: string
+  openHint?: () => string | undefined
 }
 
 /** A request and who makes it. */
@@ -47,14 +47,14 @@ export class Guard {
   readonly #authorize: Authorize
   readonly #clientOf: ClientOf
   readonly #challenges: Challenges | undefined
-  readonly #openHint: string | undefined
+  readonly #openHint: () => string | undefined
 
   constructor({ authorize, authentication, locations, clientOf }: GuardComponents, init: GuardInit = {}) {
     this.authentication = authentication
     this.#authorize = authorize
     this.#clientOf = clientOf
     this.#challenges = authentication && createChallenges(authentication.challenge, locations)
-    this.#openHint = init.openHint
+    this.#openHint = init.openHint ?? (() => undefined)
   }
 
   /**
@@ -171,7 +171,8 @@ export class Guard {
   #refusal({ request, caller }: Visitor, verdict: Verdict, { scopes, what, detail }: Need): RegistryError {
     const challenges = this.#challenges
     if (challenges === undefined) {
-      return new RegistryError('DENIED', { detail, ...(this.#openHint && { message: this.#openHint }) })
+      const message = this.#openHint()
+      return new RegistryError('DENIED', { detail, ...(message !== undefined && { message }) })
     }
     const insufficient = verdict === 'insufficient-scope'
     if (!insufficient && caller.subject.kind !== 'anonymous') {

@@ -5,16 +5,33 @@ import { parseRuleSubject } from '../access/rule-subject.ts'
 import type { AccessRule, RuleSubject } from '../access/rules.ts'
 import { accessRules, asksWho, type Config, exposedBy } from '../config.ts'
 
-/** What every door of a node asks. */
-export interface NodeAccess {
-  readonly authorize: Authorize
-  readonly immutable: ImmutableTag
+interface Policy {
+  authorize: Authorize
+  immutable: ImmutableTag
+  openHint?: string
+}
+
+/** What every door of a node asks. Each answer is by the configuration in force at that moment. */
+export class NodeAccess {
+  #policy: Policy
+
+  constructor(config: Config) {
+    this.#policy = policyOf(config)
+  }
+
+  readonly authorize: Authorize = (subject, action, repository) => this.#policy.authorize(subject, action, repository)
+  readonly immutable: ImmutableTag = (repository, tag) => this.#policy.immutable(repository, tag)
   /** What somebody is told who is refused where nobody is asked for a password. */
-  readonly openHint?: string
+  readonly openHint = (): string | undefined => this.#policy.openHint
+
+  /** From the next question on, `access` and `immutable` are as they are here. */
+  follow(config: Config): void {
+    this.#policy = policyOf(config)
+  }
 }
 
 /** Who may do what, by `auth`, `access` and where the node listens. */
-export function configuredAccess(config: Config): NodeAccess {
+function policyOf(config: Config): Policy {
   const immutable = createImmutableTags(
     config.immutable.flatMap(({ repositories, tags }) =>
       repositories.map(parsePattern).flatMap(pattern => tags.map(tag => ({ repositories: pattern, tags: tag })))

@@ -13,6 +13,7 @@ import { type Identity, type OpenNode, openNode } from '../node.ts'
 import type { Log } from '../registry/ports.ts'
 import { tokenAdvice } from './access.ts'
 import { Closers } from './closers.ts'
+import { type ConfigFile, followConfig } from './follow-config.ts'
 import { scheduleMaintenance } from './schedule.ts'
 import { appInit, namesOf } from './settings.ts'
 import { startPeer } from './start-peer.ts'
@@ -25,6 +26,8 @@ export interface ServeInit {
   signal?: AbortSignal
   /** Told to commands that ask over the control socket. */
   version: string
+  /** Followed while the node runs. */
+  configFile?: ConfigFile
   /** ms a bearer token of this node is good for. Default 5 minutes. */
   bearerLifetimeMs?: number
 }
@@ -55,11 +58,11 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     const health = storagedriver.enabled
       ? closers.add(watchStorage(node.files, log, storagedriver), it => it.close())
       : undefined
-    const { openHint } = node.access
     const advice = tokenAdvice(config, node.tokens.list().length)
     if (advice !== undefined) log.warn({}, advice)
     const authentication = await openSignIn(config, node, init, closers)
-    const access = { ...node.access, ...(authentication && { authentication }) }
+    const { authorize, immutable, openHint } = node.access
+    const access = { authorize, immutable, ...(authentication && { authentication }) }
     const metrics = await listenDebug(config, { log, access, ...(health && { health }) }, closers)
     const identity = () => peer.identity()
     const control = controlled(node, config, init, identity)
@@ -73,7 +76,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
         ...(metrics && { metrics }),
         ...(health && { health })
       },
-      { ...appInit(config), ...(openHint && { openHint }) }
+      { ...appInit(config), openHint }
     )
     const tls = await openTls(config, { log, folder: node.folder }, closers)
     const listening = closers.add(await listenOci(app, config, tls), it => it.drain(0))
@@ -83,6 +86,9 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     closers.add(peer, it => it.close())
     await listenForCommands(node, { ...control, log }, closers)
     closers.add(scheduleMaintenance(node.registry, config, log), it => it.close())
+    if (init.configFile !== undefined) {
+      closers.add(await followConfig(config, init.configFile, { ...node, log }), it => it.close())
+    }
     return {
       addresses: listening.urls,
       identity,

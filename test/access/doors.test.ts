@@ -548,7 +548,7 @@ describe('an external token', () => {
 describe('where nobody signs in', () => {
   it('what is closed says how it is opened', async () => {
     const authorize = createAuthorize({ rules: rules.filter(({ subject }) => subject.kind === 'anonymous') })
-    const open = await startServer({ app: { openHint: 'set access: open' }, components: { authorize } })
+    const open = await startServer({ app: { openHint: () => 'set access: open' }, components: { authorize } })
     try {
       const answer = await open.ask('/v2/public/app/manifests/v1', { method: 'DELETE' })
       expect(answer).toMatchObject({ status: 403, codes: ['DENIED'] })

@@ -27,20 +27,21 @@ describeWithTools(['ipfs'], 'Kubo and what is not for everyone', () => {
   let secret: string
   let open: string
 
-  /** Access rules count from the start, so there is one; Kubo forgets what it fetched. */
-  const restartWith = async (access: unknown[]): Promise<void> => {
-    await node.restart({ config: { access: JSON.parse(JSON.stringify(access)) } })
+  /** Under the running node, with Kubo connected; Kubo forgets what it fetched. */
+  const setRules = async (access: typeof publicOnly): Promise<void> => {
+    await node.reconfigure({ access })
     await kubo.ipfs(['repo', 'gc'])
-    const [address = ''] = (await node.id()).multiaddrs
-    await kubo.connect(address)
   }
   const blocked = async (cid: string) =>
     await expect(kubo.ipfs(['block', 'get', '--timeout=5s', cid])).rejects.toThrow(/deadline|not found/)
 
   beforeAll(async () => {
-    ;[node, kubo] = await Promise.all([startPinnace(), startKubo()])
+    const everything = { subject: 'anonymous', repositories: '**', actions: ['push'] }
+    ;[node, kubo] = await Promise.all([startPinnace({ config: { access: [everything] } }), startKubo()])
     secret = await pushBytes(node.url, 'team/app', Buffer.concat([shared, rest]))
     open = await pushBytes(node.url, 'public/app', known)
+    const [address = ''] = (await node.id()).multiaddrs
+    await kubo.connect(address)
   })
 
   afterAll(async () => {
@@ -48,16 +49,16 @@ describeWithTools(['ipfs'], 'Kubo and what is not for everyone', () => {
   })
 
   it('gets of a private blob only the leaf that a public one has too', async () => {
-    await restartWith(publicOnly)
+    await setRules(publicOnly)
     expect((await kubo.cat(open)).equals(known)).toBe(true)
     expect((await kubo.cat(leafCid(shared))).equals(shared)).toBe(true)
     for (const cid of [secret, leafCid(rest), leafCid(randomBytes(9))]) await blocked(cid)
   })
 
   it('gets all of it once anonymous may pull it, and nothing once anonymous may not', async () => {
-    await restartWith([{ subject: 'anonymous', repositories: '**', actions: ['pull'] }])
+    await setRules([{ subject: 'anonymous', repositories: '**', actions: ['pull'] }])
     expect((await kubo.cat(secret)).equals(Buffer.concat([shared, rest]))).toBe(true)
-    await restartWith([{ subject: 'user', repositories: '**', actions: ['pull'] }])
+    await setRules([{ subject: 'user', repositories: '**', actions: ['pull'] }])
     for (const cid of [secret, open, leafCid(shared)]) await blocked(cid)
   })
 })

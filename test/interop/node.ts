@@ -3,6 +3,7 @@ import { get } from 'node:http'
 import { get as getSecurely } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Daemon, startProgram } from './daemon.ts'
 import { type RunOptions, type RunResult, runProgram } from './run.ts'
@@ -48,6 +49,11 @@ export interface Pinnace {
    * of the first start.
    */
   restart(options?: Pick<PinnaceOptions, 'config' | 'env' | 'readyTimeout' | 'signal'>): Promise<void>
+  /**
+   * Writes the configuration file anew under the running process, `config` laid over that of the first start, and waits until
+   * the node says that it is in force. It has to differ from what is.
+   */
+  reconfigure(config: Section): Promise<void>
   /** Stops the process and removes the data folder if it was made here. Idempotent. */
   close(): Promise<void>
 }
@@ -124,11 +130,23 @@ class RunningPinnace implements Pinnace {
 
   async restart(options: Pick<PinnaceOptions, 'config' | 'env' | 'readyTimeout' | 'signal'> = {}): Promise<void> {
     await this.stop()
-    const before = overlay(defaults(this.dataDir), this.#options.config ?? {})
-    const config = overlay(onPort(before, this.#serving.url.port), options.config ?? {})
+    const config = overlay(onPort(this.#first, this.#serving.url.port), options.config ?? {})
     const { signal: _ofTheFirst, ...kept } = this.#options
     const env = { ...this.#options.env, ...options.env }
     this.#serving = await serve(this.#folder, config, { ...kept, ...options, env })
+  }
+
+  async reconfigure(config: Section): Promise<void> {
+    const told = () => this.logs().split('in force from the next request on').length
+    const before = told()
+    await writeConfig(this.#folder, overlay(this.#first, config))
+    const deadline = AbortSignal.timeout(15_000)
+    while (told() === before) await wait(20, undefined, { signal: deadline })
+  }
+
+  /** The configuration of the first start. */
+  get #first(): Section {
+    return overlay(defaults(this.dataDir), this.#options.config ?? {})
   }
 
   async close(): Promise<void> {
@@ -164,10 +182,15 @@ function onPort(config: Section, port: string): Section {
   return typeof addr === 'string' ? overlay(config, { http: { addr: addr.replace(/:0$/, `:${port}`) } }) : config
 }
 
-async function serve(folder: string, config: Section, options: PinnaceOptions): Promise<Serving> {
+async function writeConfig(folder: string, config: Section): Promise<string> {
   const file = join(folder, 'config.yml')
   // JSON is YAML.
   await writeFile(file, JSON.stringify(config, null, 2))
+  return file
+}
+
+async function serve(folder: string, config: Section, options: PinnaceOptions): Promise<Serving> {
+  const file = await writeConfig(folder, config)
   const scheme = isSection(config.http) && config.http.tls !== undefined ? 'https' : 'http'
   const prefix = isSection(config.http) && typeof config.http.prefix === 'string' ? config.http.prefix : '/'
   let found: URL | undefined

@@ -2,14 +2,14 @@ import { describe, expect, it, test } from 'vitest'
 import { type Action, actions, wholeNode } from '../../src/access/authorize.ts'
 import { anonymous, operator, type Subject } from '../../src/access/subject.ts'
 import { renderReference } from '../../src/config.ts'
-import { configuredAccess, tokenAdvice } from '../../src/node/access.ts'
+import { NodeAccess, tokenAdvice } from '../../src/node/access.ts'
 import { loadText } from '../config/fixture.ts'
 
 const alice: Subject = { kind: 'user', name: 'alice', groups: ['dev'] }
 const everything = [...actions]
 
 async function accessBy(text: string) {
-  return configuredAccess((await loadText(`version: 0.1\n${text}\n`)).config)
+  return new NodeAccess((await loadText(`version: 0.1\n${text}\n`)).config)
 }
 
 async function rightsBy(text: string, subject: Subject, repository = 'team/app'): Promise<Action[]> {
@@ -61,9 +61,9 @@ access:
   })
 
   it('says how to turn on what is off where nobody is asked', async () => {
-    expect((await accessBy(elsewhere)).openHint).toMatch(/delete, fetch and admin are off.*access: open/)
+    expect((await accessBy(elsewhere)).openHint()).toMatch(/delete, fetch and admin are off.*access: open/)
     for (const text of ['', users, `${elsewhere}\naccess: open`])
-      expect((await accessBy(text)).openHint).toBeUndefined()
+      expect((await accessBy(text)).openHint()).toBeUndefined()
   })
 })
 

@@ -7,7 +7,7 @@ import { create as createMultihash } from 'multiformats/hashes/digest'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Authorize } from '../../src/access/authorize.ts'
 import { startIpfs } from '../../src/ipfs/ipfs.ts'
-import { configuredAccess } from '../../src/node/access.ts'
+import { NodeAccess } from '../../src/node/access.ts'
 import { openBlockSource } from '../../src/node/block-source.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { blobPlace, storagePaths } from '../../src/storage/paths.ts'
@@ -29,7 +29,7 @@ function leafCid(bytes: Uint8Array): CID {
 }
 
 async function authorizeBy(text: string): Promise<Authorize> {
-  return configuredAccess((await loadText(`version: 0.1\n${text}`)).config).authorize
+  return new NodeAccess((await loadText(`version: 0.1\n${text}`)).config).authorize
 }
 
 async function serving() {

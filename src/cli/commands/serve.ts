@@ -39,7 +39,7 @@ async function serve(shell: Shell, file: string | undefined): Promise<ExitCode> 
   if (file !== undefined && shell.config !== undefined && resolve(file) !== resolve(shell.config)) {
     throw new CommandFailure(exitCodes.usage, `two configuration files: ${file} and --config ${shell.config}; give one`)
   }
-  const { config, warnings } = await readSettings(shell, file)
+  const { config, warnings, sources } = await readSettings(shell, file)
   const { out, err } = shell.terminal
   outliveReaders(out, err)
   const log = createLog(config.log, out)
@@ -49,7 +49,9 @@ async function serve(shell: Shell, file: string | undefined): Promise<ExitCode> 
   const { serveNode } = await import('../../node.ts')
   let node: ServedNode
   try {
-    node = await serveNode(config, { log, signal: shell.signal, version })
+    const load = () => readSettings(shell, file)
+    const configFile = sources.file !== undefined && { path: resolve(sources.file), warnings, load }
+    node = await serveNode(config, { log, signal: shell.signal, version, ...(configFile && { configFile }) })
   } catch (error) {
     // Told to stop before it was up: it has stopped.
     if (error instanceof Interrupted) return exitCodes.ok

@@ -36,7 +36,7 @@ export const access = Type.Optional(
     noun: 'open or a list of rules',
     write: 'open, or a list of rules such as [{subject: user, repositories: team/**, actions: [pull, push]}]',
     description:
-      'Who may do what. A list of rules: of those whose subject and pattern match, the ones with the most specific pattern count, wherever they stand; without any the answer is no. `open`: everybody may do everything, from anywhere.',
+      'Who may do what. A list of rules: of those whose subject and pattern match, the ones with the most specific pattern count, wherever they stand; without any the answer is no. `open`: everybody may do everything, from anywhere. Followed while the node runs: what is changed in the file counts from the next request on.',
     defaultNote:
       'with `auth`, users pull and push; without, everybody does everything, but only pulls and pushes where other machines reach the node'
   })
@@ -63,6 +63,7 @@ export const immutable = list(
   }),
   {
     default: [],
-    description: 'Tags that, once set, can neither be moved nor deleted by the API, whoever asks: 403.'
+    description:
+      'Tags that, once set, can neither be moved nor deleted by the API, whoever asks: 403. Followed while the node runs, as `access` is.'
   }
 )

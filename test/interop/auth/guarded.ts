@@ -22,7 +22,7 @@ export type User = keyof typeof passwords
  * `public/**` for everyone to pull, `team/**` for the group `dev`, everything for root; bob may sign in, and no more than
  * anonymous.
  */
-export const rules: Json = [
+export const rules = [
   { subject: 'anonymous', repositories: 'public/**', actions: ['pull'] },
   { subject: 'group:dev', repositories: ['team/**', 'public/**'], actions: ['pull', 'push'] },
   { subject: 'user:root', repositories: '**', actions: ['admin'] }

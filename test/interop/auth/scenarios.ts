@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ask } from '../registry-api.ts'
 import { describeWithTools } from '../tools.ts'
 import type { AuthClient, ClientInit, Outcome } from './client.ts'
-import { type Guarded, passwords, startGuarded, type User } from './guarded.ts'
+import { type Guarded, passwords, rules, startGuarded, type User } from './guarded.ts'
 
 /**
  * Requests that a refused command may cost: a push has three blobs, which skopeo asks for here and elsewhere, mounts and opens,
@@ -108,6 +108,15 @@ export function describeAuthentication(init: ClientInit): void {
       fails(outcome, init.says.denied)
       expect(statuses).toContain(403)
       expect(statuses.length).toBeLessThanOrEqual(fewRequests)
+    })
+
+    it('is refused from the next request on when the rules are others, and let in again', async () => {
+      await signIn('alice')
+      works(await client.pull('team/app'))
+      await guarded.node.reconfigure({ access: rules.filter(({ subject }) => subject !== 'group:dev') })
+      fails(await client.pull('team/app'), init.says.denied)
+      await guarded.node.reconfigure({ access: rules })
+      works(await client.pull('team/app'))
     })
 
     it('pulls with a token that may only pull, and stores nothing by a push', async () => {
