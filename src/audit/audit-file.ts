@@ -9,8 +9,15 @@ const maxWaiting = 4 << 20
 const maxBatch = 256 << 10
 /** ms before a file that could not be written is tried again. */
 const retryMs = 1_000
+/** ms after which it is seen that another program put the file aside, also when there is nothing to write. */
+const lookMs = 2_000
 /** ms that a stop waits for what is not written yet. */
 const closeMs = 2_000
+/**
+ * What a terminal does not show as it stands: delete and C1 controls, marks that turn the direction of what follows, what
+ * takes no room, and line ends that are none to JSON. Other control characters it escapes itself.
+ */
+const unprintable = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g
 /** Longest name that is kept; the end of what a token server calls its users is nobody's business. */
 const maxName = 256
 
@@ -37,11 +44,13 @@ export class AuditFile implements AuditLog {
   #waitingBytes = 0
   #lost = 0
   #working: Promise<void> | undefined
+  readonly #look: NodeJS.Timeout
 
   private constructor(components: AuditFileComponents, init: AuditFileInit, file: RotatingFile) {
     this.#components = components
     this.#addresses = init.addresses ?? true
     this.#file = file
+    this.#look = setInterval(() => this.#wake(), lookMs).unref()
   }
 
   /** @throws what the file system says, when the file cannot be opened */
@@ -58,11 +67,12 @@ export class AuditFile implements AuditLog {
       return
     }
     this.#push(line)
-    this.#working ??= this.#work()
+    this.#wake()
   }
 
   /** Writes what waits, for a moment, and closes. Idempotent. */
   async close(): Promise<void> {
+    clearInterval(this.#look)
     this.#closing.abort()
     // A disk that stalls would keep the file from being closed as well.
     const patience = setTimeout(closeMs, undefined, { ref: false })
@@ -90,7 +100,11 @@ export class AuditFile implements AuditLog {
       from: shown,
       requestId
     }
-    return `${JSON.stringify(line)}\n`
+    return `${JSON.stringify(line).replace(unprintable, escaped)}\n`
+  }
+
+  #wake(): void {
+    this.#working ??= this.#work()
   }
 
   #push(line: string): void {
@@ -100,6 +114,8 @@ export class AuditFile implements AuditLog {
 
   async #work(): Promise<void> {
     try {
+      // What fails here fails when there is something to write, and is told then.
+      if (this.#waiting.length === 0) await this.#file.follow().catch(() => undefined)
       while (this.#waiting.length > 0) {
         const batch = this.#nextBatch()
         await this.#write(batch)
@@ -147,4 +163,8 @@ export class AuditFile implements AuditLog {
     const entry: AuditEntry = { subject: 'operator', action: 'lost', reference: String(count), outcome: 'failed' }
     this.#push(this.#lineOf(entry))
   }
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
 }

@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, rename } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 export interface RotatingFileInit {
@@ -23,18 +23,38 @@ export class RotatingFile {
 
   /** @throws what the file system says */
   static async open(init: RotatingFileInit): Promise<RotatingFile> {
-    await mkdir(dirname(init.path), { recursive: true, mode: 0o700 })
     const rotating = new RotatingFile(init)
-    rotating.#open = await openAtEnd(init.path)
+    await rotating.follow()
     return rotating
+  }
+
+  /**
+   * Sees what another program did to the file, as logrotate does: one that was renamed or removed is made anew, with its
+   * folder, and one that was emptied counts from its beginning. @throws what the file system says
+   */
+  async follow(): Promise<void> {
+    const { path } = this.#init
+    const current = this.#open
+    if (current !== undefined) {
+      const [there, open] = await Promise.all([stat(path).catch(missing), current.file.stat()])
+      current.size = open.size
+      if (there?.ino === open.ino && there.dev === open.dev) return
+      await this.close()
+    }
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    this.#open = await openAtEnd(path)
   }
 
   /** All of the lines or, as far as the file system lets that be undone, none. @throws what it says */
   async write(lines: string): Promise<void> {
     const bytes = Buffer.from(lines)
-    if (this.#open !== undefined && this.#open.size >= this.#init.size) await this.#rotate()
-    const current = this.#open ?? (await openAtEnd(this.#init.path))
-    this.#open = current
+    await this.follow()
+    if (this.#open !== undefined && this.#open.size >= this.#init.size) {
+      await this.#rotate()
+      await this.follow()
+    }
+    const current = this.#open
+    if (current === undefined) throw new Error('the audit log was closed')
     try {
       await writeAll(current.file, bytes)
       current.size += bytes.length
@@ -58,9 +78,7 @@ export class RotatingFile {
     await this.close()
     for (let count = files; count > 0; count--) {
       const from = count === 1 ? path : `${path}.${count - 1}`
-      await rename(from, `${path}.${count}`).catch(error => {
-        if (!isMissing(error)) throw error
-      })
+      await rename(from, `${path}.${count}`).catch(missing)
     }
   }
 }
@@ -87,6 +105,8 @@ async function openAtEnd(path: string): Promise<{ file: FileHandle; size: number
   }
 }
 
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+/** What is not there is no failure; anything else is. */
+function missing(error: unknown): undefined {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+  throw error
 }

@@ -1,7 +1,7 @@
-import { appendFile, chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { AuditEntry } from '../../src/access/ports.ts'
 import { AuditFile, type AuditFileInit } from '../../src/audit/audit-file.ts'
 import { memoryLog } from '../http/serve.ts'
@@ -115,6 +115,63 @@ it('bounds what waits, and says in both logs how much was lost', async () => {
   expect(log.lines.map(line => line.message)).toEqual(
     expect.arrayContaining([expect.stringMatching(/are lost/), expect.stringMatching(/were lost/)])
   )
+})
+
+describe('while another program rotates it', () => {
+  const written = (audit: AuditFile, reference: string) => {
+    audit.record(entry(reference))
+    return vi.waitFor(async () => expect(await readFile(path, 'utf8')).toContain(`"${reference}"`), { timeout: 10_000 })
+  }
+
+  it('finds the file renamed, and makes it anew without an entry to write', async () => {
+    const audit = await opened()
+    await written(audit, 'v1')
+    await rename(path, `${path}-20261121`)
+    await vi.waitFor(() => stat(path), { timeout: 10_000 })
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    await written(audit, 'v2')
+    await audit.close()
+    expect((await linesOf(`${path}-20261121`)).map(line => line.reference)).toEqual(['v1'])
+    expect((await linesOf(path)).map(line => line.reference)).toEqual(['v2'])
+  })
+
+  it('writes no entry into a file that was renamed before, however soon it comes', async () => {
+    const audit = await opened()
+    await written(audit, 'v1')
+    await rename(path, `${path}-20261121`)
+    audit.record(entry('v2'))
+    await audit.close()
+    expect((await linesOf(`${path}-20261121`)).map(line => line.reference)).toEqual(['v1'])
+    expect((await linesOf(path)).map(line => line.reference)).toEqual(['v2'])
+  })
+
+  it('finds the file removed, with its folder', async () => {
+    const audit = await opened()
+    await written(audit, 'v1')
+    await rm(join(folder, 'log'), { recursive: true })
+    await written(audit, 'v2')
+    await audit.close()
+    expect((await linesOf(path)).map(line => line.reference)).toEqual(['v2'])
+  })
+
+  it('counts from the beginning in a file that was copied and emptied', async () => {
+    const audit = await opened({ size: 1000 })
+    for (let at = 0; at < 4; at++) await written(audit, `n${at}`)
+    await truncate(path)
+    for (let at = 4; at < 8; at++) await written(audit, `n${at}`)
+    await audit.close()
+    expect((await linesOf(path)).map(line => line.reference)).toEqual(['n4', 'n5', 'n6', 'n7'])
+    expect(await readdir(join(folder, 'log'))).toEqual(['audit.jsonl'])
+  })
+})
+
+it('shows nothing on a terminal but text, whatever somebody is called', async () => {
+  const audit = await opened()
+  const subject = 'external:a\u009b31m\u202eevil\u2028\u007f'
+  audit.record({ ...entry('v1'), subject })
+  await audit.close()
+  expect(await readFile(path, 'utf8')).toMatch(/^[\x20-\x7e]+\n$/)
+  expect((await linesOf(path))[0]).toMatchObject({ subject })
 })
 
 it('is a failed start when it cannot be written', async () => {
