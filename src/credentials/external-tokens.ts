@@ -40,7 +40,7 @@ export const asymmetric = [
 
 /** Seconds by which clocks may differ. */
 const leeway = 30
-/** ms after `iat` for which a token counts, whatever its `exp` says. */
+/** ms after `iat`, or `nbf` where that is missing, for which a token counts, whatever its `exp` says. */
 const longestLife = 5 * 60_000
 /** Characters; what fits a request's headers. */
 const longestToken = 16 * 1024
@@ -149,17 +149,19 @@ function allowed(trusted: TrustedKey | undefined, { alg }: ProtectedHeaderParame
 }
 
 function claimsOf(payload: JWTPayload, now: number): ExternalClaims {
-  const { sub = '', iat, exp = 0 } = payload
+  const { sub = '', iat, nbf, exp = 0 } = payload
   if (typeof sub !== 'string' || sub.length > 255) throw refused('its sub is no text of at most 255 characters')
-  if (iat !== undefined && (typeof iat !== 'number' || iat * 1000 > now + leeway * 1000))
-    throw refused('it was issued in the future: compare the clocks')
-  const lifeEnds = (iat === undefined ? now : iat * 1000) + longestLife
+  const issued = iat === undefined ? nbf : iat
+  // When it was seen first is no substitute: whoever has it could have that forgotten.
+  if (typeof issued !== 'number') throw refused('it does not say when it was issued (iat, nbf)')
+  if (issued * 1000 > now + leeway * 1000) throw refused('it was issued in the future: compare the clocks')
+  const lifeEnds = issued * 1000 + longestLife
   if (lifeEnds <= now) throw refused('it is older than 5 minutes, which is as long as one counts here: ask for another')
   return {
     subject: sub,
     access: accessOf(payload.access),
     expiresAt: Math.min((exp + leeway) * 1000, lifeEnds),
-    ...(iat === undefined ? {} : { issuedAt: iat * 1000 })
+    issuedAt: issued * 1000
   }
 }
 
