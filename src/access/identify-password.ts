@@ -37,7 +37,10 @@ export class SignIn {
    * @throws {RegistryError} UNAUTHORIZED, TOOMANYREQUESTS with `Retry-After`
    */
   async byPassword(username: string, password: string, source: string): Promise<Standing> {
-    if (kindOfSecret(password) === 'access') return this.byToken(password, source)
+    const kind = kindOfSecret(password)
+    if (kind === 'access') return this.byToken(password, source)
+    // Nobody's password, so no guess: a client that sends it there must not turn away everybody behind its address.
+    if (kind === 'refresh') throw refreshTokenOnly()
     const key = this.#components.fingerprint(source, username, password)
     const joined = this.#underWay.get(key)
     if (joined !== undefined) return joined
@@ -92,6 +95,10 @@ export class SignIn {
   #record(subject: string, outcome: 'allowed' | 'failed', from: string): void {
     this.#components.audit?.record({ subject, action: 'login', outcome, from })
   }
+}
+
+export function refreshTokenOnly(): RegistryError {
+  return unauthorized('a refresh token is good for asking /token for a bearer token only')
 }
 
 export function unauthorized(message: string): RegistryError {

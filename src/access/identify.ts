@@ -6,7 +6,7 @@ import { networkOf } from './back-off-source.ts'
 import type { Caller } from './caller.ts'
 import { createFingerprint } from './fingerprint.ts'
 import { isBearer, parseCredential } from './identify-credential.ts'
-import { type Passwords, SignIn, unauthorized } from './identify-password.ts'
+import { type Passwords, refreshTokenOnly, SignIn, unauthorized } from './identify-password.ts'
 import { RememberedCaller, type Standing, standingExternal, standingOf } from './identify-standing.ts'
 import type { OwnTokens } from './own-tokens.ts'
 import { kindOfSecret } from './own-tokens-format.ts'
@@ -75,15 +75,16 @@ class Identifier {
   readonly #signIn: SignIn
   readonly #backOff: BackOff
   readonly #fingerprint = createFingerprint()
-  /** Apart, since anybody can have bearer tokens made and must not push passwords out, which are dear to check again. */
-  readonly #bearers: Remembered<Known>
+  /** Bearer tokens, and own tokens in place of a password. Anybody can have many of them, and none is dear to check again. */
+  readonly #tokens: Remembered<Known>
+  /** Apart, so that those never push out what costs a hash. */
   readonly #passwords: Remembered<Known>
 
   constructor(components: AuthenticationComponents, parts: { signIn: SignIn; backOff: BackOff; remembered: number }) {
     this.#components = components
     this.#signIn = parts.signIn
     this.#backOff = parts.backOff
-    this.#bearers = new Remembered(parts.remembered)
+    this.#tokens = new Remembered(parts.remembered)
     this.#passwords = new Remembered(parts.remembered)
   }
 
@@ -92,14 +93,14 @@ class Identifier {
     const bearer = isBearer(authorization)
     // A password is remembered for where it came from: what was right there tells a guesser elsewhere nothing.
     const key = bearer ? this.#fingerprint(authorization) : this.#fingerprint(networkOf(source), authorization)
-    const remembered = bearer ? this.#bearers : this.#passwords
-    const known = remembered.get(key)
+    const known = (bearer ? undefined : this.#passwords.get(key)) ?? this.#tokens.get(key)
     if (known !== undefined) {
       const caller = this.#again(known, source, hasBody)
       if (caller !== undefined) return caller
       // A bearer is never worth more than it was; a password may be right for the new entry.
       if (bearer) throw overOrRevoked()
-      remembered.delete(key)
+      this.#passwords.delete(key)
+      this.#tokens.delete(key)
     }
     return this.#anew(authorization, source, key)
   }
@@ -118,22 +119,22 @@ class Identifier {
       const caller = await this.#bearer(credential.token, source)
       const isOurs = kindOfSecret(credential.token) === undefined && 'own' in this.#components.bearers
       const weight = Math.ceil(authorization.length / usualBearer)
-      this.#bearers.set(key, isOurs ? { caller, leeway: leewayMs } : { caller }, weight)
+      this.#tokens.set(key, isOurs ? { caller, leeway: leewayMs } : { caller }, weight)
       return caller.at(now()) ?? fail(overOrRevoked())
     }
     const { username, password } = credential
     const standing = await this.#signIn.byPassword(username, password, source)
     const caller = new RememberedCaller(standing)
     const current = caller.at(now()) ?? fail(unauthorized('the user name or the password is wrong'))
-    const isUser = standing.claim?.kind === 'user'
-    this.#passwords.set(key, isUser ? { caller, username } : { caller })
+    if (standing.claim?.kind === 'user') this.#passwords.set(key, { caller, username })
+    else this.#tokens.set(key, { caller })
     return current
   }
 
   async #bearer(token: string, source: string): Promise<RememberedCaller> {
     const kind = kindOfSecret(token)
     if (kind === 'access') return new RememberedCaller(this.#signIn.byToken(token, source))
-    if (kind === 'refresh') throw unauthorized('a refresh token is good for asking /token for a bearer token only')
+    if (kind === 'refresh') throw refreshTokenOnly()
     const { bearers, clock } = this.#components
     if ('external' in bearers) {
       const claims = await bearers.external.verify(token)

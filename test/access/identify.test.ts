@@ -73,6 +73,29 @@ describe('who asks', () => {
     expect(node.hashed).toBe(1)
   })
 
+  it('is not forgotten for tokens under any number of names, which cost nothing to check', async () => {
+    const header = basic('alice', 'correct horse')
+    await ask(header)
+    const { token } = await node.tokens.create({ name: 'ci', grants: [{ repositories: '**', actions: ['pull'] }] })
+    for (let at = 0; at < 17_000; at++) await ask(basic(`name-${at}`, token))
+    expect(node.authentication.identify(header, here)).not.toBeInstanceOf(Promise)
+    expect(node.hashed).toBe(1)
+  })
+
+  it('is refused for a refresh token as a password without a hash, and no back-off comes of it', async () => {
+    const { refreshToken = '' } = await node.tokenServer.issue({
+      credential: { type: 'password', username: 'alice', password: 'correct horse' },
+      scopes: [],
+      offline: true,
+      source: here
+    })
+    for (let at = 0; at < 30; at++) {
+      await expect(ask(basic('alice', refreshToken))).rejects.toMatchObject(unauthorized)
+      await expect(ask(basic('', refreshToken))).rejects.toMatchObject(unauthorized)
+    }
+    expect(node.hashed).toBe(1)
+  })
+
   it('is never told the password in an error', async () => {
     const errors = await Promise.all(
       [basic('alice', 'hunter2-secret'), basic('hunter2-secret', 'x'), `Bearer hunter2-secret`, 'hunter2-secret'].map(
