@@ -1,6 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { withBitswap } from '@helia/bitswap'
 import { withLibp2pLight } from '@helia/libp2p'
@@ -12,50 +10,15 @@ import { yamux } from '@libp2p/yamux'
 import { MemoryBlockstore } from 'blockstore-core'
 import fc from 'fast-check'
 import { createHeliaLight } from 'helia'
-import { CID } from 'multiformats/cid'
-import * as raw from 'multiformats/codecs/raw'
-import { create as createMultihash } from 'multiformats/hashes/digest'
+import type { CID } from 'multiformats/cid'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { FrameReader } from '../../src/ipfs/bitswap/frames.ts'
-import { decodeWantlist } from '../../src/ipfs/bitswap/message.ts'
 import { BitswapServer } from '../../src/ipfs/bitswap/server.ts'
 import { Wants } from '../../src/ipfs/bitswap/wants.ts'
-import { startIpfs } from '../../src/ipfs/ipfs.ts'
 import { varint } from '../../src/ipfs/protobuf.ts'
-import type { BlockHome } from '../../src/registry/ports.ts'
-import { BitswapProbe, wantlistMessage } from './bitswap-probe.ts'
-import { FileSource } from './file-source.ts'
+import { wantlistMessage } from './bitswap-probe.ts'
+import { MiB, rawCid, serving } from './serving.ts'
 import { silentLog } from './silent-log.ts'
-import { temporaryFolder } from './temporary-folder.ts'
-
-const MiB = 1024 * 1024
-
-function rawCid(bytes: Uint8Array): CID {
-  return CID.createV1(raw.code, createMultihash(0x12, createHash('sha256').update(bytes).digest()))
-}
-
-async function serving() {
-  const folder = await temporaryFolder()
-  const source = new FileSource()
-  const ipfs = await startIpfs(
-    { source, log: silentLog, onCorrupt: () => undefined },
-    { folder: join(folder, 'ipfs'), listen: ['/ip4/127.0.0.1/tcp/0'] }
-  )
-  onTestFinished(async () => {
-    await ipfs.stop()
-    await source.close()
-  })
-  const [address = ''] = ipfs.multiaddrs()
-  let files = 0
-  const add = async (bytes: Uint8Array) => {
-    const path = join(folder, String(files++))
-    await writeFile(path, bytes)
-    const { digest, root } = await source.addFile(path)
-    const home: BlockHome = `blob:${digest}`
-    return { root, home }
-  }
-  return { source, ipfs, address, add, probe: await BitswapProbe.connect(address) }
-}
 
 describe('FrameReader', () => {
   it('finds the messages however the stream was cut', () => {
@@ -78,20 +41,6 @@ describe('FrameReader', () => {
   it('refuses a message above the limit before it has come, and a length without end', () => {
     expect(() => [...new FrameReader(100).push(Uint8Array.from(varint(101)))]).toThrow(RangeError)
     expect(() => [...new FrameReader(100).push(new Uint8Array(6).fill(0x80))]).toThrow(RangeError)
-  })
-})
-
-describe('decodeWantlist', () => {
-  it('never does worse than an error', () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), bytes => {
-        try {
-          decodeWantlist(bytes)
-        } catch (error) {
-          expect(error).toBeInstanceOf(Error)
-        }
-      })
-    )
   })
 })
 

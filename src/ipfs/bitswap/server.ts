@@ -1,14 +1,24 @@
-import type { Connection, Libp2p, PeerId, Stream, StreamHandler } from '@libp2p/interface'
+import {
+  type Connection,
+  type Libp2p,
+  type PeerId,
+  type Stream,
+  type StreamHandler,
+  StreamMessageEvent
+} from '@libp2p/interface'
 import type { Registrar } from '@libp2p/interface-internal'
 import type { CID } from 'multiformats/cid'
 import type { Log } from '../../registry/ports.ts'
 import type { Blocks } from './blocks.ts'
 import { FrameReader } from './frames.ts'
-import { decodeWantlist } from './message.ts'
+import { decodeMessage } from './message.ts'
+import { PartialMessages } from './partial-messages.ts'
 import { protocol, Session } from './session.ts'
 
 /** Bytes of the longest message taken, the limit of Kubo and Helia. */
 const maxMessage = 4 * 1024 * 1024
+/** Streams that one connection may have open. Kubo and Helia open one for a message; Helia takes 1024. */
+const maxInboundStreams = 128
 
 export interface BitswapServerComponents {
   libp2p: Libp2p
@@ -26,19 +36,21 @@ export interface BitswapServerComponents {
 export class BitswapServer {
   readonly #components: BitswapServerComponents
   readonly #sessions = new Map<string, Session>()
+  readonly #partial = new PartialMessages()
 
   constructor(components: BitswapServerComponents) {
     this.#components = components
   }
 
   /**
-   * Takes wantlists from every incoming stream. The handler that was there, Helia's, gets the same bytes: blocks that
-   * this node asked for are its business.
+   * Reads every incoming stream. The handler that was there, Helia's, gets the blocks and presences, which this node may
+   * have asked for, and never a wantlist: one with an entry that is no CID it keeps whatever its limit, and then loads all
+   * of it at once.
    */
   async start(): Promise<void> {
     const { libp2p, registrar } = this.#components
     const { handler, options } = registrar.getHandler(protocol)
-    await registrar.handle(protocol, this.#beside(handler), { ...options, force: true })
+    await registrar.handle(protocol, this.#beside(handler), { ...options, maxInboundStreams, force: true })
     libp2p.addEventListener('peer:disconnect', this.#onDisconnect)
   }
 
@@ -60,31 +72,47 @@ export class BitswapServer {
 
   #beside(handler: StreamHandler): StreamHandler {
     return async (stream, connection) => {
-      // Held until both listen, or the first message would reach one of them only.
+      // Held until both listen, or the first message would not reach Helia.
       stream.pause()
+      this.#receive(stream, connection)
       const handled = handler(stream, connection)
-      for (let turn = 0; turn < 100 && stream.status === 'open' && stream.listenerCount('message') === 0; turn++) {
+      for (let turn = 0; turn < 100 && stream.status === 'open' && stream.listenerCount('message') < 2; turn++) {
         await new Promise(setImmediate)
       }
       if (stream.status !== 'open' || connection.status !== 'open') return
-      this.#receive(stream, connection)
       stream.resume()
       await handled
     }
   }
 
+  /** Listens before Helia does, so that nothing gets there but what is dispatched here. */
   #receive(stream: Stream, connection: Connection): void {
     const frames = new FrameReader(maxMessage)
-    stream.addEventListener('message', ({ data }) => {
+    const peer = connection.remotePeer.toString()
+    const answers = new WeakSet<Event>()
+    stream.addEventListener('message', event => {
+      if (answers.has(event)) return
+      event.stopImmediatePropagation()
       try {
-        for (const message of frames.push(data.subarray())) {
-          const wantlist = decodeWantlist(message)
-          if (wantlist.full || wantlist.entries.length > 0) this.#session(connection).update(wantlist)
+        for (const message of frames.push(event.data.subarray())) {
+          const answer = this.#take(message, connection)
+          if (answer === undefined) continue
+          answers.add(answer)
+          stream.dispatchEvent(answer)
         }
+        if (stream.status === 'open') this.#partial.hold(stream, peer, frames.buffered)
       } catch (cause) {
         stream.abort(cause instanceof Error ? cause : new Error(String(cause)))
       }
     })
+    stream.addEventListener('close', () => this.#partial.hold(stream, peer, 0))
+  }
+
+  /** What of a message is for Helia. */
+  #take(message: Uint8Array, connection: Connection): StreamMessageEvent | undefined {
+    const { wantlist, answers } = decodeMessage(message)
+    if (wantlist.full || wantlist.entries.length > 0) this.#session(connection).update(wantlist)
+    return answers === undefined ? undefined : new StreamMessageEvent(answers)
   }
 
   #session({ remotePeer }: Connection): Session {

@@ -1,0 +1,77 @@
+/** What a peer may try that wants more than blocks: to fill the node's memory, or to keep it busy. */
+import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Stream } from '@libp2p/interface'
+import { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
+import { create as createMultihash } from 'multiformats/hashes/digest'
+import { describe, expect, it } from 'vitest'
+import { bytesHeader, varint, varintField } from '../../src/ipfs/protobuf.ts'
+import { MiB, rawCid, serving } from './serving.ts'
+
+/** A length-prefixed message of these fields of a wantlist. */
+function messageOf(wantlist: readonly number[]): Uint8Array {
+  const message = [...bytesHeader(1, wantlist.length), ...wantlist]
+  return Uint8Array.from([...varint(message.length), ...message])
+}
+
+function entryOf(cid: Uint8Array): number[] {
+  const entry = [...bytesHeader(1, cid.length), ...cid]
+  return [...bytesHeader(1, entry.length), ...entry]
+}
+
+const withoutWantlist = Uint8Array.from([2, ...varintField(5, 0)])
+
+describe('BitswapServer', () => {
+  it('leaves no want to the server of Helia, which would load all of them at once', async () => {
+    const { add, probe, source } = await serving()
+    const blocks = Array.from({ length: 20 }, () => randomBytes(5000))
+    for (const block of blocks) await add(block)
+    // Helia keeps the wants before an entry that is no CID, whatever its limit, and answers them at the next message.
+    const entries = blocks.flatMap(block => entryOf(rawCid(block).bytes))
+    await probe.send(messageOf([...entries, ...entryOf(Uint8Array.of(0xff, 0xff))]))
+    await probe.send(withoutWantlist)
+    const [last] = await probe.ask([{ cid: rawCid(Buffer.from('absent')) }], 1)
+    expect(last).toMatchObject({ have: false })
+    await delay(200)
+    expect(probe.told.filter(told => 'block' in told)).toEqual([])
+    expect(source.reads).toBe(0)
+  })
+
+  it('passes over a CID that is longer than any real one', async () => {
+    const { add, probe } = await serving()
+    const { root } = await add(Buffer.from('fine'))
+    const long = CID.createV1(raw.code, createMultihash(0x12, randomBytes(1 * MiB)))
+    expect(await probe.ask([{ cid: long }, { cid: root }], 1)).toEqual([{ block: Buffer.from('fine') }])
+    await probe.ask([{ cid: root }], 1)
+    expect(probe.told).toHaveLength(2)
+  })
+
+  it('resets streams of a peer that begins messages and ends none', async () => {
+    const { add, probe } = await serving()
+    const { root } = await add(Buffer.from('still here'))
+    const begun = Buffer.concat([Buffer.from(varint(4 * MiB)), Buffer.alloc(3 * MiB)])
+    const streams: Stream[] = []
+    for (let count = 0; count < 12; count++) streams.push(await probe.send(begun))
+    await expect.poll(() => streams.filter(({ status }) => status !== 'open').length).toBeGreaterThan(5)
+    expect(await probe.ask([{ cid: root }])).toEqual([{ block: Buffer.from('still here') }])
+  })
+
+  it('keeps so many streams of one connection, and serves on those', async () => {
+    const { add, probe } = await serving()
+    const { root } = await add(Buffer.from('still here'))
+    const streams: (Stream | undefined)[] = []
+    for (let count = 0; count < 160; count++) streams.push(await probe.send(varintOf(100)).catch(() => undefined))
+    await expect.poll(() => streams.filter(stream => stream?.status === 'open').length).toBeLessThanOrEqual(128)
+    for (const stream of streams) stream?.abort(new Error('enough'))
+    await expect
+      .poll(async () => (await probe.ask([{ cid: root }])).at(-1))
+      .toEqual({
+        block: Buffer.from('still here')
+      })
+  })
+})
+
+function varintOf(value: number): Uint8Array {
+  return Uint8Array.from(varint(value))
+}
