@@ -31,6 +31,10 @@ async function holds(view: View, condition: Precondition): Promise<boolean> {
       return !(await view.anyUnder(prefixes.holders(condition.digest)))
     case 'revisionExists':
       return view.has(keys.revision(condition.repository, condition.digest))
+    case 'revisionIs': {
+      const revision = await view.text(keys.revision(condition.repository, condition.digest))
+      return (revision === undefined ? undefined : decode.revision(revision).mediaType) === condition.mediaType
+    }
     case 'untagged': {
       const { repository, digest, except = [] } = condition
       const besides = new Set(except.map(tag => keys.tagged(repository, digest, tag)))

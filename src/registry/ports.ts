@@ -125,6 +125,8 @@ export type Precondition =
   /** No repository holds the blob or manifest any more. */
   | { type: 'unlinked'; digest: Digest }
   | { type: 'revisionExists'; repository: string; digest: Digest }
+  /** The repository holds the manifest under this media type; `undefined`: not at all. */
+  | { type: 'revisionIs'; repository: string; digest: Digest; mediaType: string | undefined }
   /** No tag of the repository points at the manifest, but perhaps some of these. */
   | { type: 'untagged'; repository: string; digest: Digest; except?: readonly string[] }
   /** The tag points at `digest`; `undefined` means that the tag does not exist. `'any'` means it exists. */

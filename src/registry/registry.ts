@@ -70,6 +70,8 @@ export interface PutManifestRequest {
   ifNoneMatch?: readonly (Digest | '*')[]
   /** Default: every tag may be moved. */
   refuseMove?: RefuseMove
+  /** Why the media type of a manifest that is there, `current`, stays. Default: it may be pushed under another one. */
+  refuseRetype?: (current: string) => RegistryError | undefined
 }
 
 /** `If-Match` (RFC 9110, section 13.1.1): digests, or `*` for whatever is there; empty for what nothing can match. */

@@ -54,11 +54,12 @@ const putLink = (repository: string, of: Digest, at = 1): Mutation => ({
   digest: of,
   record: { at }
 })
+const mediaType = 'application/vnd.oci.image.manifest.v1+json'
 const putRevision = (repository: string, of: Digest): Mutation => ({
   type: 'putRevision',
   repository,
   digest: of,
-  record: { mediaType: 'application/vnd.oci.image.manifest.v1+json', size: 2, at: 5 }
+  record: { mediaType, size: 2, at: 5 }
 })
 const putTag = (repository: string, tag: string, of: Digest): Mutation => ({
   type: 'putTag',
@@ -442,6 +443,8 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
       await refused({ type: 'linkExists', repository: 'r', digest: a })
       await refused({ type: 'linkAt', repository: 'r', digest: a, at: 1 })
       await refused({ type: 'revisionExists', repository: 'r', digest: a })
+      await refused({ type: 'revisionIs', repository: 'r', digest: a, mediaType })
+      await accepted({ type: 'revisionIs', repository: 'r', digest: a, mediaType: undefined })
       await refused({ type: 'uploadExists', id: 'u' })
       await refused({ type: 'tagIs', repository: 'r', tag: 't', digest: 'any' })
       await refused({ type: 'tagIs', repository: 'r', tag: 't', digest: a })
@@ -464,6 +467,9 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
       await accepted({ type: 'linkAt', repository: 'r', digest: a, at: 42 })
       await refused({ type: 'linkAt', repository: 'r', digest: a, at: 43 })
       await accepted({ type: 'revisionExists', repository: 'r', digest: a })
+      await accepted({ type: 'revisionIs', repository: 'r', digest: a, mediaType })
+      await refused({ type: 'revisionIs', repository: 'r', digest: a, mediaType: 'application/other' })
+      await refused({ type: 'revisionIs', repository: 'r', digest: a, mediaType: undefined })
       await accepted({ type: 'uploadExists', id: 'u' })
       await accepted({ type: 'tagIs', repository: 'r', tag: 't', digest: 'any' })
       await accepted({ type: 'tagIs', repository: 'r', tag: 't', digest: a })

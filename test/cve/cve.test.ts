@@ -173,6 +173,29 @@ describe('CVE-2026-31801: who may only create moves no tag', () => {
     expect((await as('user', '/v2/team/app/manifests/brand-new')).status).toBe(404)
   })
 
+  it('nor changes what a manifest is, by pushing its bytes again under another media type', async () => {
+    const bytes = manifestOf([], { mediaType: undefined, annotations: { note: 'typed' } })
+    const tag = '/v2/team/app/manifests/typed'
+    const other = 'application/vnd.example.config+json'
+    const typeOf = async () => (await as('user', tag)).headers['content-type']
+    expect((await put('user', tag, bytes)).status).toBe(201)
+    for (const path of [tag, `/v2/team/app/manifests/${digestOf(bytes)}`, `${tag}-2`]) {
+      const answer = await put('create token', path, bytes, other)
+      expect(answer).toMatchObject({ status: 403, codes: ['DENIED'] })
+      expect(answer.body.toString()).toContain(types.manifest)
+      expect(await typeOf()).toBe(types.manifest)
+    }
+    expect((await put('create token', tag, bytes)).status).toBe(201)
+    expect((await put('user', tag, bytes, other)).status).toBe(201)
+    expect(await typeOf()).toBe(other)
+    // Under an immutable tag nobody does.
+    expect((await put('user', '/v2/team/app/manifests/fixed-typed', bytes, other)).status).toBe(201)
+    const answer = await put('user', tag, bytes)
+    expect(answer).toMatchObject({ status: 403, codes: ['DENIED'] })
+    expect(answer.body.toString()).toContain('fixed-typed')
+    expect(await typeOf()).toBe(other)
+  })
+
   it('also when many race: one wins, the others are refused', async () => {
     const all = await Promise.all(
       Array.from({ length: 12 }, (_, at) => put('create token', '/v2/team/app/manifests/raced', note(`racer ${at}`)))

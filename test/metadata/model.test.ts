@@ -100,6 +100,7 @@ const precondition: fc.Arbitrary<Precondition> = fc.oneof(
     digest: of
   }),
   fc.record({ type: is('linkAt'), repository, digest: of, at }),
+  fc.record({ type: is('revisionIs'), repository, digest: of, mediaType: fc.constantFrom('m', 'n', undefined) }),
   fc.record({
     type: is('tagIs'),
     repository,

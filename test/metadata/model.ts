@@ -49,6 +49,8 @@ export class Model {
         return this.#holders(condition.digest).length === 0
       case 'revisionExists':
         return this.revisions.has(`${condition.repository} ${condition.digest}`)
+      case 'revisionIs':
+        return this.#mediaTypeOf(`${condition.repository} ${condition.digest}`) === condition.mediaType
       case 'untagged':
         return this.#tagsOf(condition.repository, condition.digest).every(tag => condition.except?.includes(tag))
       case 'tagIs': {
@@ -160,6 +162,11 @@ export class Model {
     const of = <T>(map: ReadonlyMap<string, T>) => [...map].filter(([key]) => first(key) === repository)
     const blobs = of(this.counted).reduce((sum, [, size]) => sum + size, 0)
     return of(this.revisions).reduce((sum, [, revision]) => sum + JSON.parse(revision).size, blobs)
+  }
+
+  #mediaTypeOf(key: string): string | undefined {
+    const revision = this.revisions.get(key)
+    return revision === undefined ? undefined : JSON.parse(revision).mediaType
   }
 
   #holders(digest: Digest): string[] {

@@ -1,7 +1,7 @@
 import { RegistryError } from '../../errors.ts'
 import { baseMediaType } from '../../oci/media-types.ts'
 import { type ManifestReference, parseTag } from '../../oci/reference.ts'
-import type { PutManifestRequest, PutManifestResult, RefuseMove } from '../../registry/registry.ts'
+import type { PutManifestRequest, PutManifestResult } from '../../registry/registry.ts'
 import type { Door } from '../door.ts'
 import { etagOf, parseIfMatch, parseIfNoneMatch } from '../etag.ts'
 import type { Exchange, HeaderList } from '../exchange.ts'
@@ -30,7 +30,7 @@ export async function putManifest(
   const bytes = await door.bodies.admit(() => readManifest(door, exchange), exchange)
   const request: PutManifestRequest = {
     bytes,
-    refuseMove: refuseMove(door, visitor, repository),
+    ...refusals(door, visitor, repository),
     mediaType: baseMediaType(exchange.header('content-type') ?? ''),
     tags: 'tag' in reference ? [...new Set([reference.tag, ...asked])] : asked,
     ...('digest' in reference ? { digest: reference.digest } : {}),
@@ -42,17 +42,23 @@ export async function putManifest(
   exchange.send(201, created(door, exchange, repository, result, asked.length > 0))
 }
 
-/** `create` alone sets what is new and moves no tag (CVE-2026-31801); immutable tags nobody moves. */
-function refuseMove(door: Door, visitor: Visitor, repository: string): RefuseMove {
-  const verdict = door.guard.verdict(visitor, 'push', repository)
-  return tag => {
-    const rule = door.immutable(repository, tag)
-    if (rule !== undefined) return immutableRefusal(rule, repository, tag)
-    if (verdict === 'allowed') return undefined
-    return new RegistryError('DENIED', {
-      message: `the tag ${tag} is there already, and moving it takes the action push on ${repository}: use another tag`,
-      detail: { action: 'push', repository, tag }
-    })
+/** `create` alone makes what is new and changes nothing that is there (CVE-2026-31801); immutable tags nobody moves. */
+function refusals(door: Door, visitor: Visitor, repository: string) {
+  const mayPush = door.guard.verdict(visitor, 'push', repository) === 'allowed'
+  const detail = { action: 'push', repository }
+  return {
+    refuseMove: (tag: string) => {
+      const rule = door.immutable(repository, tag)
+      if (rule !== undefined) return immutableRefusal(rule, repository, tag)
+      if (mayPush) return undefined
+      const message = `the tag ${tag} is there already, and moving it takes the action push on ${repository}: use another tag`
+      return new RegistryError('DENIED', { message, detail: { ...detail, tag } })
+    },
+    refuseRetype: (current: string) => {
+      if (mayPush) return undefined
+      const message = `this manifest is there already as ${current}, and making it something else takes the action push on ${repository}: push it as that`
+      return new RegistryError('DENIED', { message, detail })
+    }
   }
 }
 

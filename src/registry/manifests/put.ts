@@ -27,6 +27,7 @@ import { checkUrls } from './check-urls.ts'
 import { ifMatchConditions } from './if-match.ts'
 import { leafHashes } from './leaf-hashes.ts'
 import { tagConditions } from './tag-conditions.ts'
+import { typeConditions } from './type-conditions.ts'
 
 /** Rounds against GC and deletes that run beside; each sees what the other did. */
 const maxRounds = 5
@@ -52,6 +53,7 @@ export async function putManifest(
     const conditions = [
       ...(await ifMatchConditions(registration, repository, digest, request, options)),
       ...(await tagConditions(registration, repository, digest, request, options)),
+      ...(await typeConditions(registration, repository, digest, mediaType, request, options)),
       ...(await checkReferences(registration, repository, manifest, options)),
       ...fitting(registration, repository, { as: 'manifest', digest, size: bytes.length })
     ]
