@@ -9,7 +9,7 @@ import type { Log } from '../registry/ports.ts'
 import type { Registry } from '../registry/registry.ts'
 import { logAccess } from './access-log.ts'
 import { adminClosed, createAdminApp, isAdminPath } from './admin-door.ts'
-import { createAuditor } from './audit.ts'
+import { createAuditor, noteRefused } from './audit.ts'
 import { ByteBodies } from './byte-bodies.ts'
 import { ClientLimits, type ClientLimitsInit } from './client-limits.ts'
 import { type Connection, Connections } from './connections.ts'
@@ -134,25 +134,38 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
     const exchange = new Exchange(request, response, { id, client, headers, expectsContinue, state })
     connection.current = exchange
     components.metrics?.started()
+    const closed = Promise.withResolvers<void>()
     response.once('close', () => {
       exchange.close()
       components.metrics?.finished(sampleOf(exchange))
       if (init.accessLog === true) logAccess(components.log, exchange)
-      // What administers the node tells itself.
-      if (exchange.route !== 'admin') auditor?.(exchange, client.address)
       connection.next()
+      closed.resolve()
     })
+    const work = answer(exchange, connection)
+    // A client that hangs up ends nothing that is being committed: told when it is known how that went.
+    if (auditor !== undefined) void Promise.all([work, closed.promise]).then(() => auditor(exchange, client.address))
+  }
+  const answer = (exchange: Exchange, connection: Connection): Promise<void> | undefined => {
+    const { prefix } = locations
     const refusal = refuse(exchange, connection)
-    if (refusal !== undefined) replyError(exchange, refusal, components.log)
-    else if (isOciTarget(exchange.path, locations.prefix)) void answerOci(door, exchange)
-    else if (!countIn(door, exchange)) return
-    else if (tokenServer !== undefined && isTokenPath(exchange.path, locations.prefix))
-      void answerToken(door, tokenServer, exchange)
-    else if (components.control !== undefined && isAdminPath(exchange.path, locations.prefix)) {
+    if (refusal !== undefined) {
+      if (refusal.status === 403) noteRefused(exchange, prefix)
+      replyError(exchange, refusal, components.log)
+    } else if (isOciTarget(exchange.path, prefix)) return answerOci(door, exchange)
+    else if (!countIn(door, exchange)) return undefined
+    else if (tokenServer !== undefined && isTokenPath(exchange.path, prefix))
+      return answerToken(door, tokenServer, exchange)
+    else if (components.control !== undefined && isAdminPath(exchange.path, prefix)) {
       exchange.route = 'admin'
-      if (admin === undefined) replyError(exchange, adminClosed(), components.log)
-      else delegate(admin, exchange)
+      // Tells itself what it does.
+      if (admin !== undefined) delegate(admin, exchange)
+      else {
+        noteRefused(exchange, prefix)
+        replyError(exchange, adminClosed(), components.log)
+      }
     } else delegate(app, exchange)
+    return undefined
   }
   const delegate = (to: FastifyInstance, exchange: Exchange) => {
     const { request, response } = exchange

@@ -12,13 +12,23 @@ const operatorByControl: WhoAdministers = () => ({ subject: 'operator', from: 'c
  * unless it was refused.
  */
 export function auditControl(app: FastifyInstance, audit: AuditLog, who: WhoAdministers = operatorByControl): void {
-  app.addHook('onResponse', async (request, reply) => {
-    const { statusCode: status } = reply.raw
+  const told = new WeakSet<FastifyRequest>()
+  const tell = (request: FastifyRequest, status: number) => {
+    if (told.has(request)) return
+    told.add(request)
     const refused = (status === 401 && request.headers.authorization !== undefined) || status === 403
     // Asking without a credential is how clients find out that they need one.
     if (!refused && (status === 401 || onlyReads(request))) return
     const outcome = refused ? 'denied' : status < 400 ? 'allowed' : 'failed'
     audit.record({ ...who(request), ...aboutRequest(request), outcome, status })
+  }
+  // When it is known how it ended, and not when the answer is out: nobody may be left to take that.
+  app.addHook('onSend', async (request, reply) => tell(request, reply.statusCode))
+  app.addHook('onRequest', async (request, { raw }) => {
+    // What streams its progress began its answer before its work.
+    raw.once('close', () => {
+      if (raw.headersSent) tell(request, raw.statusCode)
+    })
   })
 }
 
@@ -27,7 +37,8 @@ function onlyReads({ method, url }: FastifyRequest): boolean {
 }
 
 function aboutRequest({ url, body }: FastifyRequest): Pick<Audited, 'action'> & Partial<AuditEntry> {
-  const path = url.replace(/\?.*$/s, '').slice(0, 100)
+  // A target in absolute form may hold a password.
+  const path = url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*|\?.*$/gis, '').slice(0, 100)
   const repository = textOf(body, 'repository')
   if (path.endsWith('/rm')) {
     const reference = textOf(body, 'tag') ?? textOf(body, 'digest')

@@ -3,7 +3,7 @@ import type { AuditEntry, AuditLog } from '../access/ports.ts'
 import { anonymous, showSubject } from '../access/subject.ts'
 import { tryParseDigest } from '../oci/digest.ts'
 import type { Exchange } from './exchange.ts'
-import type { Endpoint, Target } from './parse-target.ts'
+import { type Endpoint, parseTarget, type Target } from './parse-target.ts'
 
 /** What an endpoint says of a request for the audit log; the rest is known when the answer is out. */
 export type Audited = Pick<AuditEntry, 'subject' | 'action'> & Partial<AuditEntry>
@@ -18,7 +18,7 @@ export interface AuditorInit {
   pulls?: boolean
 }
 
-/** Told of every exchange that ended, with the client's address. */
+/** Told of every exchange once it is answered and what it asked for is done, with the client's address. */
 export type Auditor = (exchange: Exchange, from: string | undefined) => void
 
 /** Endpoints that change something, whose failures are entries too. */
@@ -34,7 +34,7 @@ export function createAuditor({ audit, authorize }: AuditorComponents, init: Aud
     const { target, response, request } = exchange
     // Another door's, which tells of itself.
     if (target === undefined && exchange.audited === undefined) return
-    const status = response.headersSent ? response.statusCode : undefined
+    const status = exchange.status ?? (response.headersSent ? response.statusCode : undefined)
     const outcome = outcomeOf(exchange, status)
     // Asking without a credential is how clients find out that they need one.
     if (status === 401 && request.headers.authorization === undefined && exchange.audited === undefined) return
@@ -63,10 +63,25 @@ export function createAuditor({ audit, authorize }: AuditorComponents, init: Aud
   }
 }
 
+/** What a request wanted that was refused before anybody looked at it; for the audit log. */
+export function noteRefused(exchange: Exchange, prefix: string): void {
+  const { path, request } = exchange
+  const door = path.slice(prefix.length)
+  const other = /^\/(admin|token)(?:\/|$)/.exec(door)?.[1]
+  try {
+    if (door.startsWith('/v2')) exchange.target = parseTarget(request.method ?? '', door.slice('/v2'.length))
+  } catch {
+    // Nothing of the API's.
+  }
+  if (exchange.target !== undefined) return
+  const action = other === 'admin' || other === 'token' ? other : 'login'
+  exchange.audited = { subject: showSubject(anonymous), action }
+}
+
 function outcomeOf({ audited }: Exchange, status: number | undefined): AuditEntry['outcome'] {
   if (status === 401 || status === 403) return 'denied'
   if (audited !== undefined && status === 429) return 'denied'
-  // Without a status nobody was told how it ended.
+  // Without a status it ended unanswered: the client was gone before it could be known how.
   return status !== undefined && status < 400 ? 'allowed' : 'failed'
 }
 

@@ -1,7 +1,10 @@
 import fastify, { type FastifyInstance } from 'fastify'
 import { wholeNode } from '../access/authorize.ts'
+import type { AuditLog } from '../access/ports.ts'
+import { anonymous, showSubject } from '../access/subject.ts'
 import type { Log } from '../registry/ports.ts'
-import { Guard, type GuardComponents } from './guard.ts'
+import { auditControl } from './audit-control.ts'
+import { Guard, type GuardComponents, type Visitor } from './guard.ts'
 import type { Health } from './health.ts'
 import { createHostCheck, type HostCheckInit } from './host-check.ts'
 import { isLoopbackListener } from './listen.ts'
@@ -21,15 +24,24 @@ export interface DebugComponents {
   health?: Health
   /** Where somebody signs in: whoever asks must have `admin`, except for what every door tells probes. */
   access?: Omit<GuardComponents, 'locations' | 'clientOf'>
+  /** Told of who was refused. */
+  audit?: AuditLog
 }
 
 /** `http.debug.addr`: what an operator's network may see and clients may not. */
 export function createDebugApp(components: DebugComponents, init: HostCheckInit = {}): FastifyInstance {
-  const { metrics, health, log, access } = components
+  const { metrics, health, log, access, audit } = components
   const app = fastify({ logger: false })
   answerErrors(app, log)
+  const visitors = new WeakMap<object, Visitor>()
+  if (audit !== undefined) {
+    auditControl(app, audit, ({ raw }) => ({
+      subject: showSubject(visitors.get(raw)?.caller.subject ?? anonymous),
+      from: clientOf(raw).address
+    }))
+  }
   standAtTheDoor(app, init)
-  if (access !== undefined) guardAll(app, access)
+  if (access !== undefined) guardAll(app, access, visitors)
   if (metrics !== undefined) {
     app.get(components.path ?? '/metrics', async (_request, reply) => {
       reply.header('Content-Type', metrics.registry.contentType)
@@ -42,9 +54,11 @@ export function createDebugApp(components: DebugComponents, init: HostCheckInit 
   return app
 }
 
+/** No proxy is trusted here. */
+const clientOf = createClientOf()
+
 /** No page in a browser reads this by a name of its own. */
 function standAtTheDoor(app: FastifyInstance, init: HostCheckInit): void {
-  const clientOf = createClientOf()
   const checkHost = createHostCheck(init)
   const checkOrigin = createOriginCheck(init)
   app.addHook('onRequest', async ({ raw }, reply) => {
@@ -57,13 +71,18 @@ function standAtTheDoor(app: FastifyInstance, init: HostCheckInit): void {
 
 const probes: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 
-function guardAll(app: FastifyInstance, access: NonNullable<DebugComponents['access']>): void {
-  const clientOf = createClientOf()
+function guardAll(
+  app: FastifyInstance,
+  access: NonNullable<DebugComponents['access']>,
+  visitors: WeakMap<object, Visitor>
+): void {
   const guard = new Guard({ ...access, clientOf, locations: createLocations({ clientOf }) })
   app.addHook('onRequest', async ({ raw, url }) => {
     if (probes.has(url.split('?', 1)[0] ?? '')) return
     try {
-      guard.demand(await guard.identify(raw), 'admin', wholeNode)
+      const visitor = await guard.identify(raw)
+      visitors.set(raw, visitor)
+      guard.demand(visitor, 'admin', wholeNode)
     } catch (error) {
       // There is no token server at this address.
       throw guard.withBasic(error)

@@ -54,6 +54,8 @@ export class Exchange {
   audited: Audited | undefined
   /** Label of the route in metrics, never anything a client chose. */
   route = 'other'
+  /** Status of the answer, also of one that the client did not wait for; another framework's is the response's. */
+  status: number | undefined
   /** Bytes of the response's body. */
   sent = 0
   /** Bytes of the request's body that a handler took. */
@@ -177,6 +179,7 @@ export class Exchange {
 
   /** Writes status and headers. */
   begin(status: number, headers: HeaderList): void {
+    this.status = status
     const all: OutgoingHttpHeader[] = [...this.#headers, 'X-Request-Id', this.id, ...headers]
     if (this.#closing || this.#state.stopping) all.push('Connection', 'close')
     this.response.writeHead(status, all)
@@ -196,7 +199,9 @@ export class Exchange {
   }
 
   #answer(status: number, headers: HeaderList, body: string | Uint8Array | undefined): void {
-    if (this.closed || this.response.headersSent) return
+    if (this.response.headersSent) return
+    this.status = status
+    if (this.closed) return
     if (this.hasBody && !this.request.readableEnded) {
       this.#answerEarly(status, headers, body)
       return

@@ -52,6 +52,9 @@ export function replyError(exchange: Exchange, error: unknown, log: Log): void {
   const about = { requestId: id, method: request.method, path: exchange.path, err: error }
   if (error instanceof ClientGone || exchange.closed || (request.destroyed && !request.complete)) {
     log.debug(about, 'client hung up')
+    // What it would have been told.
+    if (error instanceof RegistryError || error instanceof RegistryErrors)
+      exchange.status ??= errorResponse(error, id).status
     response.destroy()
     return
   }

@@ -1,6 +1,7 @@
 import { networkInterfaces } from 'node:os'
 import type { Authentication } from '../access/authentication.ts'
 import type { Authorize } from '../access/authorize.ts'
+import type { AuditLog } from '../access/ports.ts'
 import { asksWho, type Config, isLoopback, type ListenAddress, listenAddresses, readAddress } from '../config.ts'
 import { type App, createApp } from '../http/app.ts'
 import { type ControlComponents, createControlApp } from '../http/control-app.ts'
@@ -63,7 +64,11 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     const authentication = await openSignIn(config, node, init, closers)
     const { authorize, immutable, openHint } = node.access
     const access = { authorize, immutable, ...(authentication && { authentication }) }
-    const metrics = await listenDebug(config, { log, access, ...(health && { health }) }, closers)
+    const metrics = await listenDebug(
+      config,
+      { log, access, ...(node.audit && { audit: node.audit }), ...(health && { health }) },
+      closers
+    )
     const identity = () => peer.identity()
     const control = controlled(node, config, init, identity)
     const app = createApp(
@@ -138,12 +143,13 @@ function presentAddresses(addresses: ListenAddress[]): ListenAddress[] {
 interface DebugParts {
   log: Log
   access: { authorize: Authorize; authentication?: Authentication }
+  audit?: AuditLog
   health?: Health
 }
 
 /** `http.debug`: metrics exist only where somebody can read them, which from elsewhere takes `admin` once somebody can sign in. */
 async function listenDebug(config: Config, parts: DebugParts, closers: Closers): Promise<HttpMetrics | undefined> {
-  const { log, health, access } = parts
+  const { log, health, access, audit } = parts
   const { addr, prometheus } = config.http.debug
   const address = addr === undefined ? undefined : readAddress(addr)
   if (address === undefined || !('port' in address)) return undefined
@@ -154,6 +160,7 @@ async function listenDebug(config: Config, parts: DebugParts, closers: Closers):
       log,
       path: prometheus.path,
       ...(isGuarded && { access }),
+      ...(audit && { audit }),
       ...(metrics && { metrics }),
       ...(health && { health })
     },

@@ -135,6 +135,22 @@ describe('an entry is made of', () => {
     })
   })
 
+  it('what a web page elsewhere wanted, and administration where there is none', async () => {
+    const page = { origin: 'https://evil.example', ...user }
+    const refused = { subject: 'anonymous', outcome: 'denied', status: 403 }
+    const path = `/v2/team/app/manifests/${digest}`
+    expect(await entryOf(path, { method: 'DELETE', headers: page })).toEqual({
+      ...refused,
+      action: 'delete',
+      repository: 'team/app',
+      reference: digest
+    })
+    expect(await entryOf('/v2/NO', { method: 'PUT', headers: page })).toEqual({ ...refused, action: 'login' })
+    expect(await entryOf('/token', { headers: page })).toEqual({ ...refused, action: 'token' })
+    expect(await entryOf('/admin/v1/gc', { method: 'POST', headers: page })).toEqual({ ...refused, action: 'admin' })
+    expect(await entryOf('/', { method: 'POST', headers: page })).toEqual({ ...refused, action: 'login' })
+  })
+
   it('a credential that was refused, without the name that it claims', async () => {
     const refused = { subject: 'anonymous', outcome: 'denied', status: 401 }
     expect(await entryOf('/v2/', { headers: stranger })).toEqual({ ...refused, action: 'login' })
@@ -171,6 +187,45 @@ describe('an entry is made of', () => {
     expect(await entryOf(`/v2/public/app/blobs/${digest}`, pull, true)).toEqual({ status: 200 })
   })
 })
+
+describe('a client that hangs up', () => {
+  const asked = (method: string, path: string, credential = user.authorization) =>
+    `${method} ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: ${credential}\r\n\r\n`
+
+  /** Hangs up while the registry works; then lets it go on. */
+  async function hungUp(request: string, work: (node: Served) => { begun: Promise<void>; goOn(): void }) {
+    const { node, entries } = await audited(true)
+    const { begun, goOn } = work(node)
+    const wire = await node.connect()
+    wire.socket.write(request)
+    await begun
+    wire.socket.resetAndDestroy()
+    await vi.waitFor(() => expect(node.app.connections.count).toBe(0))
+    expect(entries).toEqual([])
+    goOn()
+    await vi.waitFor(() => expect(entries).toHaveLength(1))
+    await allMade(node, entries)
+    return entries
+  }
+
+  it('is not told failed of what succeeded all the same', async () => {
+    const entries = await hungUp(asked('PUT', '/v2/team/app/manifests/v1'), node => paused(node, 'putManifest'))
+    expect(entries).toMatchObject([{ subject: 'user:alice', action: 'push', outcome: 'allowed', status: 201 }])
+  })
+})
+
+/** Makes a use case wait. */
+function paused(node: Served, name: 'putManifest') {
+  const begun = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  const work = node.registry[name].bind(node.registry)
+  vi.spyOn(node.registry, name).mockImplementation(async (...args) => {
+    begun.resolve()
+    await gate.promise
+    return work(...args)
+  })
+  return { begun: begun.promise, goOn: () => gate.resolve() }
+}
 
 describe('no entry is made of', () => {
   it.each<[string, string, Ask, number]>([

@@ -8,6 +8,7 @@ import type { ReferrerDescriptor } from '../../src/registry/ports.ts'
 import type {
   BlobReading,
   BlobView,
+  GcOptions,
   GcReport,
   IfMatch,
   Inspection,
@@ -251,7 +252,7 @@ export class MemoryRegistry implements Registry {
     return { repository, digest, mediaType, size, cid: String(cidOf(digest)), manifest: {}, layers: [], manifests: [] }
   }
 
-  async collectGarbage(options?: { dryRun?: boolean; onProgress?: (report: GcReport) => void }): Promise<GcReport> {
+  async collectGarbage(options?: GcOptions): Promise<GcReport> {
     const report = { dryRun: options?.dryRun ?? false, links: 0, manifests: 0, blobs: 1, bytes: 2, uploads: 3 }
     options?.onProgress?.(report)
     return report
