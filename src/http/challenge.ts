@@ -30,12 +30,14 @@ export function createChallenges(init: ChallengeInit, locations: Locations): Cha
 function realmFor({ realm, realmPath }: ChallengeInit, locations: Locations): (request: IncomingMessage) => string {
   if (realmPath !== undefined) return request => quote(locations.atRoot(request, realmPath))
   if (realm === undefined) return request => quote(locations.absolute(request, '/token'))
-  const quoted = quote(realm)
+  // As it was written, which some clients compare with, but for characters that no header can hold.
+  const quoted = quote(ascii.test(realm) ? realm : new URL(realm).href)
   return () => quoted
 }
 
-/** A quoted string (RFC 9110, section 5.6.4); control characters cannot stand in one. */
+const ascii = /^[\x20-\x7e]*$/
+
+/** A quoted string (RFC 9110, section 5.6.4), of ASCII: clients do not agree on what else would mean. */
 function quote(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-  return `"${text.replace(/[\u0000-\u001f\u007f]/g, '').replace(/["\\]/g, '\\$&')}"`
+  return `"${text.replace(/[^\x20-\x7e]/g, '').replace(/["\\]/g, '\\$&')}"`
 }

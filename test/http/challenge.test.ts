@@ -1,4 +1,4 @@
-import { IncomingMessage } from 'node:http'
+import { IncomingMessage, validateHeaderValue } from 'node:http'
 import { Socket } from 'node:net'
 import { expect, it } from 'vitest'
 import { createChallenges } from '../../src/http/challenge.ts'
@@ -34,6 +34,17 @@ it('names scopes and the error as RFC 6750 has them', () => {
   expect(bearer(requestTo('h'), scopes, 'insufficient_scope')).toBe(
     'Bearer realm="http://h/token",service="s",scope="repository:a/b:pull,push repository:c:pull",error="insufficient_scope"'
   )
+})
+
+it('names a realm beyond ASCII as HTTP can carry it', () => {
+  const { basic, bearer } = createChallenges(
+    { realm: 'https://тест.example/tökén?a=ж', service: 'Büro ж' },
+    locations()
+  )
+  expect(bearer(requestTo('h'), [])).toBe(
+    'Bearer realm="https://xn--e1aybc.example/t%C3%B6k%C3%A9n?a=%D0%B6",service="Bro "'
+  )
+  for (const header of [basic, bearer(requestTo('h'), [])]) expect(() => validateHeaderValue('x', header)).not.toThrow()
 })
 
 it('is one header, whatever the service is called', () => {
