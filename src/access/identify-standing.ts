@@ -16,13 +16,21 @@ export interface Standing {
 
 export const standingAnonymous: Standing = { claim: { kind: 'anonymous' }, subject: () => anonymous }
 
-/** A user until the password changes; groups are those of the moment. */
-export function standingUser(file: PasswordFile, entry: PasswordEntry): Standing {
+/** A session of a user, by which it is asked whether it goes on. */
+export interface Session {
+  id: string
+  tokens: OwnTokens
+}
+
+/** A user until the password changes or the session ends; groups are those of the moment. */
+export function standingUser(file: PasswordFile, entry: PasswordEntry, session?: Session): Standing {
   let known = entry
   let subject = userOf(entry)
+  const claim = { kind: 'user', name: entry.name, credential: credentialOf(entry) } as const
   return {
-    claim: { kind: 'user', name: entry.name, credential: credentialOf(entry) },
+    claim: session === undefined ? claim : { ...claim, session: session.id },
     subject: () => {
+      if (session !== undefined && !session.tokens.hasSession(session.id)) return undefined
       const current = file.entry(known.name)
       if (current === known) return subject
       if (current === undefined || current.hash !== known.hash) return undefined
@@ -51,13 +59,13 @@ export function standingExternal(claims: ExternalClaims): Standing {
 /** What a bearer token of this node stands for; `undefined` when that is gone. */
 export function standingOf(
   claim: BearerClaims['subject'],
-  components: { tokens: OwnTokens; file?: PasswordFile }
+  { tokens, file }: { tokens: OwnTokens; file?: PasswordFile }
 ): Standing | undefined {
   if (claim.kind === 'anonymous') return standingAnonymous
-  if (claim.kind === 'token') return standingToken(components.tokens, claim.id)
-  const entry = components.file?.entry(claim.name)
-  if (components.file === undefined || entry === undefined || credentialOf(entry) !== claim.credential) return undefined
-  return standingUser(components.file, entry)
+  if (claim.kind === 'token') return standingToken(tokens, claim.id)
+  const entry = file?.entry(claim.name)
+  if (file === undefined || entry === undefined || credentialOf(entry) !== claim.credential) return undefined
+  return standingUser(file, entry, claim.session === undefined ? undefined : { id: claim.session, tokens })
 }
 
 /** A caller that is remembered: who it is, what for, until when. */

@@ -86,6 +86,7 @@ export class OwnTokens {
       this.#check(wanted)
       const { name, grants, expiresAt } = wanted
       const { token, record } = this.#record('access', {
+        id: createTokenId(),
         name,
         grants: grants.map(grant => ({ repositories: grant.repositories, actions: [...grant.actions] })),
         ...(expiresAt === undefined ? {} : { expiresAt })
@@ -147,10 +148,15 @@ export class OwnTokens {
     return this.#expired(token)
   }
 
-  /** Starts a session of a user: the secret stands for the password until that changes, or nobody uses it for 90 days. */
-  startSession(user: PasswordEntry): Promise<string> {
+  /**
+   * Starts a session of a user: the secret stands for the password until that changes, or nobody uses it for 90 days.
+   *
+   * @param id - what {@link createTokenId} gave, for whom it is too late to learn it from here
+   */
+  startSession(user: PasswordEntry, id = createTokenId()): Promise<string> {
     return this.#change(async () => {
       const { token, record } = this.#record('refresh', {
+        id,
         name: user.name,
         grants: [],
         user: { name: user.name, credential: credentialOf(user) },
@@ -164,8 +170,15 @@ export class OwnTokens {
     })
   }
 
+  /** Whether a session goes on. */
+  hasSession(id: string): boolean {
+    const held = this.#byId.get(id)
+    return held?.record.kind === 'refresh' && !this.#expired(held.record)
+  }
+
   /** A session was used. Written once a day at most, since a pull should cost no sync. */
   async useSession(id: string): Promise<void> {
+    this.#moveLast(id)
     const expiresAt = this.#components.clock.now() + this.#sessionLifetimeMs
     const due = (): Held | undefined => {
       const held = this.#byId.get(id)
@@ -209,11 +222,11 @@ export class OwnTokens {
 
   #record(
     kind: TokenRecord['kind'],
-    rest: Pick<TokenRecord, 'name' | 'grants' | 'user' | 'expiresAt'>
+    rest: Pick<TokenRecord, 'id' | 'name' | 'grants' | 'user' | 'expiresAt'>
   ): { token: string; record: TokenRecord } {
     const token = createSecret(kind)
     const createdAt = this.#components.clock.now()
-    return { token, record: { id: createTokenId(), kind, hash: hashOfSecret(token), createdAt, ...rest } }
+    return { token, record: { kind, hash: hashOfSecret(token), createdAt, ...rest } }
   }
 
   async #keep(record: TokenRecord): Promise<void> {
@@ -245,6 +258,13 @@ export class OwnTokens {
     const sessions = user === undefined ? undefined : this.#sessions.get(user.name)
     sessions?.delete(held)
     if (user !== undefined && sessions?.size === 0) this.#sessions.delete(user.name)
+  }
+
+  /** Of the sessions of its user. */
+  #moveLast(id: string): void {
+    const held = this.#byId.get(id)
+    const sessions = this.#sessions.get(held?.record.user?.name ?? '')
+    if (held !== undefined && sessions?.delete(held)) sessions.add(held)
   }
 
   #expired({ expiresAt }: TokenSummary): boolean {

@@ -71,8 +71,8 @@ export interface PasswordHash {
 export interface BearerClaims {
   subject:
     | { kind: 'anonymous' }
-    /** `credential`: which password entry it was issued for, see `credentialOf`. */
-    | { kind: 'user'; name: string; credential: string }
+    /** `credential`: which password entry it was issued for, see `credentialOf`. `session`: ID of the one it belongs to. */
+    | { kind: 'user'; name: string; credential: string; session?: string }
     | { kind: 'token'; id: string }
   scopes: readonly Scope[]
   /** ms since epoch, whole seconds. */

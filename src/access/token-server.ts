@@ -6,7 +6,7 @@ import { checkPassword, parseCredential } from './identify-credential.ts'
 import { type Passwords, type SignIn, unauthorized } from './identify-password.ts'
 import { type Standing, standingAnonymous, standingUser } from './identify-standing.ts'
 import type { OwnTokens } from './own-tokens.ts'
-import { kindOfSecret } from './own-tokens-format.ts'
+import { createTokenId, kindOfSecret } from './own-tokens-format.ts'
 import { grantScopes } from './permits.ts'
 import type { AbortOptions, BearerCodec, Clock } from './ports.ts'
 
@@ -44,17 +44,21 @@ export function createTokenServer(components: TokenServerComponents, init: Token
       if (subject === undefined || standing.claim === undefined) throw unauthorized('the credential was just revoked')
       const scopes = grantScopes(authorize, subject, request.scopes)
       const issuedAt = Math.floor(clock.now() / 1000) * 1000
-      const claims = { subject: standing.claim, scopes, issuedAt, expiresAt: issuedAt + lifetimeMs }
+      const entry =
+        request.offline && request.credential.type !== 'refresh' && subject.kind === 'user'
+          ? passwords?.file.entry(subject.name)
+          : undefined
+      // A bearer belongs to the session that begins with it, and ends with that.
+      const session = createTokenId()
+      const whom =
+        entry !== undefined && standing.claim.kind === 'user' ? { ...standing.claim, session } : standing.claim
+      const claims = { subject: whom, scopes, issuedAt, expiresAt: issuedAt + lifetimeMs }
       const token = await bearers.sign(claims)
       if (token.length > longestToken) {
         throw new RegistryError('REQUEST_INVALID', { message: 'too many scopes for one token: ask for fewer at once' })
       }
       const issued = { token, subject, expiresIn: lifetimeMs / 1000, issuedAt, scopes }
-      const entry =
-        request.offline && request.credential.type !== 'refresh' && subject.kind === 'user'
-          ? passwords?.file.entry(subject.name)
-          : undefined
-      return entry === undefined ? issued : { ...issued, refreshToken: await tokens.startSession(entry) }
+      return entry === undefined ? issued : { ...issued, refreshToken: await tokens.startSession(entry, session) }
     }
   }
 }
@@ -103,5 +107,5 @@ async function standingOfSession(components: TokenServerComponents, secret: stri
   }
   // On a full disk it ends earlier, which is better than no pull.
   await tokens.useSession(session.id).catch(() => undefined)
-  return standingUser(passwords.file, entry)
+  return standingUser(passwords.file, entry, { id: session.id, tokens })
 }

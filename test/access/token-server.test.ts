@@ -151,11 +151,19 @@ describe('a refresh token', () => {
     expect([...tokens.sessions()]).toEqual([])
   })
 
-  it('is taken away by its ID', async () => {
-    const token = await login()
+  it('is taken away by its ID, and with it from the next request on what was issued for it', async () => {
+    const first = await issue({ credential: alice, offline: true })
     const [session] = node.tokens.sessions()
+    const other = await issue({ credential: alice, offline: true })
+    const token = first.refreshToken ?? expect.fail()
+    const second = await issue({ credential: { type: 'refresh', token } })
+    const ask = async (bearer: string) => node.authentication.identify(`Bearer ${bearer}`, '192.0.2.1')
+    await ask(second.token)
     await node.tokens.remove(session?.id ?? '')
     await expect(issue({ credential: { type: 'refresh', token } })).rejects.toMatchObject(unauthorized)
+    // One that is remembered, and one that was never seen.
+    for (const bearer of [second.token, first.token]) await expect(ask(bearer)).rejects.toMatchObject(unauthorized)
+    await expect(ask(other.token)).resolves.toMatchObject({ subject: { name: 'alice' } })
   })
 
   it('is one of at most 64 of a user: the one unused for longest goes', async () => {
@@ -167,5 +175,14 @@ describe('a refresh token', () => {
     expect([...node.tokens.sessions()]).toHaveLength(64)
     await expect(issue({ credential: { type: 'refresh', token: second } })).rejects.toMatchObject(unauthorized)
     await expect(issue({ credential: { type: 'refresh', token: first } })).resolves.toBeDefined()
+  })
+
+  it('is not it when it was used a moment ago', async () => {
+    const kept = await login()
+    for (let n = 0; n < 100; n++) {
+      await issue({ credential: { type: 'refresh', token: kept } })
+      await login()
+    }
+    await expect(issue({ credential: { type: 'refresh', token: kept } })).resolves.toBeDefined()
   })
 })
