@@ -1,8 +1,8 @@
 import { RegistryError } from '../errors.ts'
-import type { Action } from './authorize.ts'
 import { credentialOf, hashOfSecret } from './fingerprint.ts'
+import { checkNewToken, type NewToken, refused } from './new-token.ts'
 import { createSecret, createTokenId } from './own-tokens-format.ts'
-import { parsePattern } from './pattern.ts'
+import { type Held, TokenIndex } from './own-tokens-index.ts'
 import type { Clock, PasswordEntry, TokenRecord, TokenStore } from './ports.ts'
 import type { Subject } from './subject.ts'
 
@@ -23,21 +23,6 @@ export interface OwnTokensInit {
 /** What is told of a token: everything but its hash. */
 export type TokenSummary = Omit<TokenRecord, 'hash'>
 
-export interface NewToken {
-  /** Letters, digits, `.`, `_`, `-`; at most 64; unique. */
-  name: string
-  grants: TokenRecord['grants']
-  /** ms since epoch; absent: never. */
-  expiresAt?: number
-}
-
-interface Held {
-  record: TokenRecord
-  /** Of an access token; the same object as long as the token is there. */
-  subject: Subject
-}
-
-const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const day = 24 * 60 * 60 * 1000
 
 /**
@@ -49,12 +34,7 @@ export class OwnTokens {
   readonly #limit: number
   readonly #sessionsPerUser: number
   readonly #sessionLifetimeMs: number
-  readonly #byId = new Map<string, Held>()
-  readonly #byHash = new Map<string, Held>()
-  /** Access tokens only. */
-  readonly #byName = new Map<string, Held>()
-  /** Sessions by user, the one used longest ago first. */
-  readonly #sessions = new Map<string, Set<Held>>()
+  readonly #index = new TokenIndex()
   #changing: Promise<unknown> = Promise.resolve()
 
   /** Use {@link openOwnTokens}. */
@@ -72,7 +52,7 @@ export class OwnTokens {
     // At once, so that they share a sync.
     await Promise.all([...over].map(({ id }) => this.#components.store.delete(id)))
     for (const record of records.sort((one, other) => (one.expiresAt ?? 0) - (other.expiresAt ?? 0))) {
-      if (!over.has(record)) this.#hold(record)
+      if (!over.has(record)) this.#index.add(record)
     }
   }
 
@@ -98,16 +78,17 @@ export class OwnTokens {
 
   /** Tokens made by the operator, in byte order of their names, also those that have expired. */
   list(): TokenSummary[] {
-    return [...this.#byName.keys()].sort().flatMap(name => {
-      const held = this.#byName.get(name)
+    return [...this.#index.names.keys()].sort().flatMap(name => {
+      const held = this.#index.names.get(name)
       return held === undefined ? [] : [summaryOf(held.record)]
     })
   }
 
   /** What clients keep instead of a password, by user; of one user the session used longest ago first. */
   *sessions(): Generator<TokenSummary> {
-    for (const user of [...this.#sessions.keys()].sort()) {
-      for (const { record } of this.#sessions.get(user) ?? []) yield summaryOf(record)
+    for (const user of [...this.#index.sessions.keys()].sort()) {
+      // A copy: one that is used meanwhile goes to the end, and would come again.
+      for (const { record } of [...(this.#index.sessions.get(user) ?? [])]) yield summaryOf(record)
     }
   }
 
@@ -119,7 +100,7 @@ export class OwnTokens {
    */
   remove(nameOrId: string): Promise<TokenSummary> {
     return this.#change(async () => {
-      const held = this.#byName.get(nameOrId) ?? this.#byId.get(nameOrId)
+      const held = this.#index.names.get(nameOrId) ?? this.#index.byId(nameOrId)
       if (held === undefined) {
         throw new RegistryError('NOT_FOUND', {
           message: `there is no token ${showName(nameOrId)}: "pinnace token ls" lists those there are`
@@ -132,14 +113,14 @@ export class OwnTokens {
 
   /** Who holds this token at this moment; `undefined` when it was removed or its time is over. */
   subject(id: string): Subject | undefined {
-    const held = this.#byId.get(id)
+    const held = this.#index.byId(id)
     return held === undefined || held.record.kind !== 'access' || this.#expired(held.record) ? undefined : held.subject
   }
 
   /** The token with this secret, expired or not. */
   find(secret: string): TokenSummary | undefined {
     // A hash of 160 random bits: how long the look-up takes tells nothing that helps to guess them.
-    const held = this.#byHash.get(hashOfSecret(secret))
+    const held = this.#index.byHash(hashOfSecret(secret))
     return held === undefined ? undefined : summaryOf(held.record)
   }
 
@@ -162,8 +143,8 @@ export class OwnTokens {
         user: { name: user.name, credential: credentialOf(user) },
         expiresAt: this.#components.clock.now() + this.#sessionLifetimeMs
       })
-      const [oldest] = this.#sessions.get(user.name) ?? []
-      if (oldest !== undefined && (this.#sessions.get(user.name)?.size ?? 0) >= this.#sessionsPerUser)
+      const [oldest] = this.#index.sessions.get(user.name) ?? []
+      if (oldest !== undefined && (this.#index.sessions.get(user.name)?.size ?? 0) >= this.#sessionsPerUser)
         await this.#drop(oldest)
       await this.#keep(record)
       return token
@@ -172,16 +153,16 @@ export class OwnTokens {
 
   /** Whether a session goes on. */
   hasSession(id: string): boolean {
-    const held = this.#byId.get(id)
+    const held = this.#index.byId(id)
     return held?.record.kind === 'refresh' && !this.#expired(held.record)
   }
 
   /** A session was used. Written once a day at most, since a pull should cost no sync. */
   async useSession(id: string): Promise<void> {
-    this.#moveLast(id)
+    this.#index.moveLast(id)
     const expiresAt = this.#components.clock.now() + this.#sessionLifetimeMs
     const due = (): Held | undefined => {
-      const held = this.#byId.get(id)
+      const held = this.#index.byId(id)
       return held?.record.kind === 'refresh' && (held.record.expiresAt ?? 0) <= expiresAt - day ? held : undefined
     }
     if (due() === undefined) return
@@ -190,34 +171,28 @@ export class OwnTokens {
       if (held === undefined) return
       const record = { ...held.record, expiresAt }
       await this.#components.store.put(record)
-      this.#forget(held)
-      this.#hold(record)
+      this.#index.delete(held)
+      this.#index.add(record)
     })
   }
 
   /** Ends a session. */
   async endSession(id: string): Promise<void> {
     await this.#change(async () => {
-      const held = this.#byId.get(id)
+      const held = this.#index.byId(id)
       if (held?.record.kind === 'refresh') await this.#drop(held)
     })
   }
 
-  #check({ name, grants, expiresAt }: NewToken): void {
-    const refuse = (message: string): never => {
-      throw new RegistryError('REQUEST_INVALID', { message })
-    }
-    if (!nameForm.test(name))
-      refuse(`a token cannot be named ${JSON.stringify(name.slice(0, 80))}: 1 to 64 letters, digits, ".", "_", "-"`)
-    if (this.#byName.has(name))
-      refuse(`there is a token named ${name} already: remove it with "pinnace token rm ${name}", or take another name`)
-    if (this.#byName.size >= this.#limit)
-      refuse(`there are ${this.#limit} tokens, and no more are kept: remove some with "pinnace token rm"`)
-    if (grants.length === 0 || grants.length > 64) refuse('a token needs 1 to 64 patterns of repositories')
-    if (grants.some(grant => grant.actions.length === 0)) refuse('a token needs at least one action')
-    if (expiresAt !== undefined && !(expiresAt > this.#components.clock.now()))
-      refuse('a token cannot expire in the past')
-    for (const { repositories } of grants) parsePattern(repositories)
+  #check(wanted: NewToken): void {
+    checkNewToken(wanted, this.#components.clock.now())
+    const { name } = wanted
+    if (this.#index.names.has(name))
+      throw refused(
+        `there is a token named ${name} already: remove it with "pinnace token rm ${name}", or take another name`
+      )
+    if (this.#index.names.size >= this.#limit)
+      throw refused(`there are ${this.#limit} tokens, and no more are kept: remove some with "pinnace token rm"`)
   }
 
   #record(
@@ -231,40 +206,12 @@ export class OwnTokens {
 
   async #keep(record: TokenRecord): Promise<void> {
     await this.#components.store.put(record)
-    this.#hold(record)
+    this.#index.add(record)
   }
 
   async #drop(held: Held): Promise<void> {
     await this.#components.store.delete(held.record.id)
-    this.#forget(held)
-  }
-
-  #hold(record: TokenRecord): void {
-    const held = { record, subject: subjectOf(record) }
-    this.#byId.set(record.id, held)
-    this.#byHash.set(record.hash, held)
-    if (record.kind === 'access') this.#byName.set(record.name, held)
-    else if (record.user !== undefined) {
-      const sessions = this.#sessions.get(record.user.name) ?? new Set()
-      this.#sessions.set(record.user.name, sessions.add(held))
-    }
-  }
-
-  #forget(held: Held): void {
-    const { id, hash, kind, name, user } = held.record
-    this.#byId.delete(id)
-    this.#byHash.delete(hash)
-    if (kind === 'access') this.#byName.delete(name)
-    const sessions = user === undefined ? undefined : this.#sessions.get(user.name)
-    sessions?.delete(held)
-    if (user !== undefined && sessions?.size === 0) this.#sessions.delete(user.name)
-  }
-
-  /** Of the sessions of its user. */
-  #moveLast(id: string): void {
-    const held = this.#byId.get(id)
-    const sessions = this.#sessions.get(held?.record.user?.name ?? '')
-    if (held !== undefined && sessions?.delete(held)) sessions.add(held)
+    this.#index.delete(held)
   }
 
   #expired({ expiresAt }: TokenSummary): boolean {
@@ -276,18 +223,6 @@ export class OwnTokens {
     const changed = this.#changing.then(step)
     this.#changing = changed.catch(() => undefined)
     return changed
-  }
-}
-
-function subjectOf({ id, name, grants }: TokenRecord): Subject {
-  return {
-    kind: 'token',
-    id,
-    name,
-    grants: grants.map(grant => ({
-      pattern: parsePattern(grant.repositories),
-      actions: new Set<Action>(grant.actions)
-    }))
   }
 }
 

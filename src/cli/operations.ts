@@ -1,4 +1,4 @@
-import type { NewToken } from '../access/own-tokens.ts'
+import type { NewToken } from '../access/new-token.ts'
 import type { CreateTokenResponse, ListedToken } from '../http/control/token-protocol.ts'
 import type { Identity } from '../node.ts'
 import type { Digest } from '../oci/digest.ts'

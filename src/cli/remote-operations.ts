@@ -1,4 +1,4 @@
-import type { NewToken } from '../access/own-tokens.ts'
+import type { NewToken } from '../access/new-token.ts'
 import { RegistryError } from '../errors.ts'
 import type {
   CreateTokenRequest,
