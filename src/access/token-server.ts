@@ -8,7 +8,9 @@ import { type Standing, standingAnonymous, standingUser } from './identify-stand
 import type { OwnTokens } from './own-tokens.ts'
 import { createTokenId, kindOfSecret } from './own-tokens-format.ts'
 import { grantScopes } from './permits.ts'
-import type { AbortOptions, BearerCodec, Clock } from './ports.ts'
+import type { AbortOptions, BearerClaims, BearerCodec, Clock } from './ports.ts'
+import { maxScopes } from './scope.ts'
+import type { Subject } from './subject.ts'
 
 export interface TokenServerComponents {
   authorize: Authorize
@@ -27,7 +29,6 @@ export interface TokenServerInit {
 
 /** What fits a request's headers with room for the others. */
 const longestToken = 12 * 1024
-const mostScopes = 256
 
 /** This node's own token server. See {@link TokenServer}. */
 export function createTokenServer(components: TokenServerComponents, init: TokenServerInit): TokenServer {
@@ -44,23 +45,28 @@ export function createTokenServer(components: TokenServerComponents, init: Token
       if (subject === undefined || standing.claim === undefined) throw unauthorized('the credential was just revoked')
       const scopes = grantScopes(authorize, subject, request.scopes)
       const issuedAt = Math.floor(clock.now() / 1000) * 1000
-      const entry =
-        request.offline && request.credential.type !== 'refresh' && subject.kind === 'user'
-          ? passwords?.file.entry(subject.name)
-          : undefined
-      // A bearer belongs to the session that begins with it, and ends with that.
+      const beginner = beginnerOfSession(request, subject, passwords)
       const session = createTokenId()
-      const whom =
-        entry !== undefined && standing.claim.kind === 'user' ? { ...standing.claim, session } : standing.claim
-      const claims = { subject: whom, scopes, issuedAt, expiresAt: issuedAt + lifetimeMs }
-      const token = await bearers.sign(claims)
+      const claim = beginner === undefined ? standing.claim : inSession(standing.claim, session)
+      const token = await bearers.sign({ subject: claim, scopes, issuedAt, expiresAt: issuedAt + lifetimeMs })
       if (token.length > longestToken) {
         throw new RegistryError('REQUEST_INVALID', { message: 'too many scopes for one token: ask for fewer at once' })
       }
       const issued = { token, subject, expiresIn: lifetimeMs / 1000, issuedAt, scopes }
-      return entry === undefined ? issued : { ...issued, refreshToken: await tokens.startSession(entry, session) }
+      return beginner === undefined ? issued : { ...issued, refreshToken: await tokens.startSession(beginner, session) }
     }
   }
+}
+
+/** The user who wants a session and has none, as the password file has it now. */
+function beginnerOfSession({ offline, credential }: TokenRequest, subject: Subject, passwords: Passwords | undefined) {
+  if (!offline || credential.type === 'refresh' || subject.kind !== 'user') return undefined
+  return passwords?.file.entry(subject.name)
+}
+
+/** A bearer belongs to the session that begins with it, and ends with that. */
+function inSession(claim: BearerClaims['subject'], session: string): BearerClaims['subject'] {
+  return claim.kind === 'user' ? { ...claim, session } : claim
 }
 
 function checkRequest({ service, scopes }: TokenRequest, ours: string): void {
@@ -69,8 +75,8 @@ function checkRequest({ service, scopes }: TokenRequest, ours: string): void {
       message: `this registry issues tokens for service ${JSON.stringify(ours)}, not ${JSON.stringify(service.slice(0, 80))}`
     })
   }
-  if (scopes.length > mostScopes) {
-    throw new RegistryError('REQUEST_INVALID', { message: `more than ${mostScopes} scopes: ask for fewer at once` })
+  if (scopes.length > maxScopes) {
+    throw new RegistryError('REQUEST_INVALID', { message: `more than ${maxScopes} scopes: ask for fewer at once` })
   }
 }
 
