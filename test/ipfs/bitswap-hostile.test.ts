@@ -5,8 +5,9 @@ import type { Stream } from '@libp2p/interface'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { create as createMultihash } from 'multiformats/hashes/digest'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { bytesHeader, varint, varintField } from '../../src/ipfs/protobuf.ts'
+import { wantlistMessage } from './bitswap-probe.ts'
 import { MiB, rawCid, serving } from './serving.ts'
 
 /** A length-prefixed message of these fields of a wantlist. */
@@ -69,6 +70,39 @@ describe('BitswapServer', () => {
       .toEqual({
         block: Buffer.from('still here')
       })
+  })
+
+  it('shows by no stream kept open that a private block came', async () => {
+    const { add, probe, ipfs, source } = await serving()
+    const { root, home } = await add(randomBytes(3000))
+    source.hidden.add(home)
+    expect(await probe.ask([{ cid: root }])).toMatchObject([{ have: false }])
+    expect(probe.listening).toBe(true)
+    // Ten seconds after the answer, and not ten seconds after the last push.
+    const pushes = setInterval(() => ipfs.announce(root), 500)
+    onTestFinished(() => clearInterval(pushes))
+    await expect.poll(() => probe.listening, { timeout: 20_000 }).toBe(false)
+    expect(probe.told).toHaveLength(1)
+  }, 30_000)
+
+  it('sends no block that was read for a slow peer and is private by now', async () => {
+    const { add, probe, source } = await serving()
+    const bytes = randomBytes(60 * MiB)
+    const { home } = await add(bytes)
+    const leaves = Array.from({ length: 60 }, (_, index) => bytes.subarray(index * MiB, (index + 1) * MiB))
+    probe.hold()
+    await probe.send(wantlistMessage(leaves.map(leaf => ({ cid: rawCid(leaf) }))))
+    let reads = -1
+    while (source.reads !== reads || reads === 0) {
+      reads = source.reads
+      await delay(1500)
+    }
+    source.hidden.add(home)
+    probe.release()
+    await probe.until(60)
+    // All but the two read ahead were on their way.
+    expect(probe.told.filter(told => 'block' in told).length).toBeLessThanOrEqual(reads - 2)
+    expect(source.reads).toBe(reads)
   })
 })
 

@@ -112,6 +112,11 @@ export class BitswapProbe {
     })
   }
 
+  /** Whether the node has a stream open to this peer. */
+  get listening(): boolean {
+    return this.#incoming?.remoteWriteStatus === 'writable'
+  }
+
   /** Stops reading what is sent to it. */
   hold(): void {
     this.#hold = true

@@ -13,6 +13,7 @@ import type { Blocks } from './blocks.ts'
 import { FrameReader } from './frames.ts'
 import { decodeMessage } from './message.ts'
 import { PartialMessages } from './partial-messages.ts'
+import { Places } from './places.ts'
 import { protocol, Session } from './session.ts'
 
 /** Bytes of the longest message taken, the limit of Kubo and Helia. */
@@ -37,6 +38,7 @@ export class BitswapServer {
   readonly #components: BitswapServerComponents
   readonly #sessions = new Map<string, Session>()
   readonly #partial = new PartialMessages()
+  readonly #places = new Places()
 
   constructor(components: BitswapServerComponents) {
     this.#components = components
@@ -120,7 +122,8 @@ export class BitswapServer {
     const known = this.#sessions.get(key)
     if (known !== undefined) return known
     const { libp2p, blocks, log } = this.#components
-    const session = new Session(remotePeer, { blocks, log, connections: peer => libp2p.getConnections(peer) })
+    const connections = (peer: PeerId): Connection[] => libp2p.getConnections(peer)
+    const session = new Session(remotePeer, { blocks, places: this.#places, log, connections })
     this.#sessions.set(key, session)
     return session
   }

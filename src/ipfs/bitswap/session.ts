@@ -4,12 +4,11 @@ import type { Log } from '../../registry/ports.ts'
 import type { Blocks } from './blocks.ts'
 import { drained } from './drained.ts'
 import { encodeMessage, type Presence, type Wantlist } from './message.ts'
+import type { Holder, Places } from './places.ts'
 import { type Want, Wants } from './wants.ts'
 
 export const protocol = '/ipfs/bitswap/1.2.0'
 
-/** Blocks of one peer in memory: the one being sent and those read ahead. */
-const readAhead = 3
 /** Bytes up to which a block is sent where only its presence was asked, as Kubo does. */
 const smallBlock = 1024
 /** Presences in one message at most, about 40 KiB. */
@@ -22,14 +21,19 @@ const openTimeout = 30_000
 const maxFailures = 3
 /** ms an unused stream to a peer is kept open. */
 const idleTimeout = 10_000
+/** ms after which a block that waits to be sent is looked up again: its image may have become private meanwhile. */
+const freshness = 1_000
 
 export interface SessionComponents {
   blocks: Blocks
+  /** Shared with the sessions of other peers. */
+  places: Places
   connections(peer: PeerId): Connection[]
   log: Log
 }
 
-type Answer = { bytes: Uint8Array } | { have: boolean }
+/** `bytes` have a place in {@link Places} until they are sent. */
+type Answer = { bytes: Uint8Array; at: number } | { have: boolean }
 
 interface Ahead {
   want: Want
@@ -37,7 +41,7 @@ interface Ahead {
 }
 
 /** Serving one peer: reads two blocks ahead, sends them in order, one message a block, on one stream. */
-export class Session {
+export class Session implements Holder {
   readonly #peer: PeerId
   readonly #components: SessionComponents
   readonly #wants = new Wants()
@@ -45,6 +49,7 @@ export class Session {
   #running = false
   #failures = 0
   #stream: Stream | undefined
+  /** Runs from the last message sent. What was looked up and not told leaves no trace in when the stream is closed. */
   #idle: NodeJS.Timeout | undefined
 
   constructor(peer: PeerId, components: SessionComponents) {
@@ -62,6 +67,11 @@ export class Session {
     if (this.#wants.met(cid)) this.#start()
   }
 
+  giveWay(): void {
+    this.#failures = maxFailures
+    this.#stream?.abort(new Error('the peer reads too slowly, and others wait'))
+  }
+
   close(): void {
     this.#closing.abort()
     clearTimeout(this.#idle)
@@ -72,25 +82,31 @@ export class Session {
   #start(): void {
     if (this.#running || this.#closing.signal.aborted) return
     this.#running = true
-    clearTimeout(this.#idle)
     this.#run()
       .catch((error: unknown) => this.#giveUp(error))
       .finally(() => {
         this.#running = false
         if (this.#wants.size > 0) this.#start()
-        else this.#idle = setTimeout(() => this.#closeStream(), idleTimeout).unref()
       })
   }
 
   async #run(): Promise<void> {
     const ahead: Ahead[] = []
+    try {
+      await this.#answerAll(ahead)
+    } finally {
+      for (const { answer } of ahead) void answer.then(unsent => this.#release(unsent))
+    }
+  }
+
+  async #answerAll(ahead: Ahead[]): Promise<void> {
     const told: Want[] = []
     const presences: Presence[] = []
     for (;;) {
-      while (ahead.length < readAhead && this.#wants.size > 0) this.#readAhead(ahead)
+      while (ahead.length < this.#components.places.depth && this.#wants.size > 0) this.#readAhead(ahead)
       const [next] = ahead
       if (next === undefined) break
-      const answer = await next.answer
+      const answer = await this.#fresh(next)
       if (answer !== undefined && 'have' in answer) {
         told.push(next.want)
         presences.push({ cid: next.want.cid, have: answer.have })
@@ -102,6 +118,7 @@ export class Session {
         told.length = presences.length = 0
       }
       ahead.shift()
+      this.#release(answer)
     }
   }
 
@@ -115,15 +132,44 @@ export class Session {
     const options = { signal: this.#closing.signal }
     try {
       const found = want.presenceOnly ? await this.#components.blocks.find(want.cid, options) : undefined
-      if (found !== undefined && found.length > smallBlock) return { have: true }
       if (want.presenceOnly && found === undefined) return this.#unmet(want)
-      return { bytes: await this.#components.blocks.read(want.cid, options) }
+      const answer =
+        found !== undefined && found.length > smallBlock ? { have: true } : await this.#read(want.cid, options)
+      this.#wants.answered(want)
+      return answer
     } catch (error) {
       if (options.signal.aborted) return undefined
       if (error instanceof Error && error.name === 'NotFoundError') return this.#unmet(want)
       this.#components.log.error({ err: error, cid: want.cid.toString() }, 'cannot read a block a peer asked for')
       return want.sendDontHave ? { have: false } : undefined
     }
+  }
+
+  async #read(cid: CID, options: { signal: AbortSignal }): Promise<Answer> {
+    const { places, blocks } = this.#components
+    await places.take(this, options.signal)
+    try {
+      return { bytes: await blocks.read(cid, options), at: performance.now() }
+    } catch (error) {
+      places.release(this)
+      throw error
+    }
+  }
+
+  #release(answer: Answer | undefined): void {
+    if (answer !== undefined && 'bytes' in answer) this.#components.places.release(this)
+  }
+
+  /** A block that a slow peer kept waiting is sent only if everyone may still have it. */
+  async #fresh(ahead: Ahead): Promise<Answer | undefined> {
+    const answer = await ahead.answer
+    if (answer === undefined || !('bytes' in answer) || performance.now() - answer.at < freshness) return answer
+    const options = { signal: this.#closing.signal }
+    const found = await this.#components.blocks.find(ahead.want.cid, options).catch(() => undefined)
+    if (found !== undefined) return answer
+    ahead.answer = this.#answer(ahead.want)
+    this.#release(answer)
+    return ahead.answer
   }
 
   #unmet(want: Want): Answer | undefined {
@@ -143,10 +189,12 @@ export class Session {
   }
 
   async #send(parts: readonly Uint8Array[]): Promise<void> {
+    clearTimeout(this.#idle)
     const stream = await this.#open()
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(sendTimeout)])
     for (const part of parts) stream.send(part)
     await drained(stream, signal)
+    this.#idle = setTimeout(() => this.#closeStream(), idleTimeout).unref()
   }
 
   async #open(): Promise<Stream> {

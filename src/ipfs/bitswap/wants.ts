@@ -62,11 +62,18 @@ export class Wants {
     if (!this.#pending.has(key)) this.#pending.set(key, want)
   }
 
-  /** The block of a want is not here: the oldest such want goes when there are too many. */
+  /** The block of a want is here. */
+  answered(want: Want): void {
+    this.#unmet.delete(keyOf(want.cid))
+  }
+
+  /**
+   * The block of a want is not here: the oldest such want goes when there are too many. One that was kept keeps its age:
+   * which one goes must not depend on a private block that came.
+   */
   keepUnmet(want: Want): void {
     const key = keyOf(want.cid)
-    if (this.#pending.has(key)) return
-    this.#unmet.delete(key)
+    if (this.#pending.has(key) || this.#unmet.has(key)) return
     this.#unmet.set(key, want)
     for (const oldest of this.#unmet.keys()) {
       if (this.#unmet.size <= maxUnmet) break
@@ -79,7 +86,6 @@ export class Wants {
     const key = keyOf(cid)
     const want = this.#unmet.get(key)
     if (want === undefined) return false
-    this.#unmet.delete(key)
     // The peer was told once that it is not here. Told again, it would know that just now a private one came.
     this.#pending.set(key, { ...want, sendDontHave: false })
     return true
