@@ -26,6 +26,7 @@ import { answerOci, isOciTarget } from './oci-door.ts'
 import { addOpsRoutes, answerFrameworkErrors } from './ops-routes.ts'
 import { replyError } from './reply-error.ts'
 import { createRequestIds } from './request-id.ts'
+import { SealedNames } from './sealed-names.ts'
 import { standingHeaders } from './security-headers.ts'
 import { createClientOf, type SourceInit } from './source.ts'
 import { answerToken, isTokenPath } from './token-door.ts'
@@ -221,6 +222,7 @@ function createDoor(components: AppComponents & Pick<GuardComponents, 'clientOf'
       queueMs: init.timeouts?.uploadQueueMs ?? 15_000,
       stallMs: bodyStallMs
     }),
+    sealedNames: new SealedNames(),
     manifestHeaders: new ManifestHeaders()
   }
 }

@@ -6,6 +6,7 @@ import type { ClientLimits } from './client-limits.ts'
 import type { Guard } from './guard.ts'
 import type { Locations } from './location.ts'
 import type { ManifestHeaders } from './manifest-headers.ts'
+import type { SealedNames } from './sealed-names.ts'
 
 /** Settings that endpoints read, all given. */
 export interface DoorInit {
@@ -33,5 +34,6 @@ export interface Door {
   init: DoorInit
   locations: Locations
   bodies: ByteBodies
+  sealedNames: SealedNames
   manifestHeaders: ManifestHeaders
 }

@@ -1,4 +1,5 @@
 import { RegistryError } from '../errors.ts'
+import type { SealedNames } from './sealed-names.ts'
 
 export interface PageQuery {
   /** Items asked for, 0 included, already capped. */
@@ -11,15 +12,20 @@ const maxLastLength = 255
 
 /**
  * `n` and `last` (end-8b). More than `max` is no error: the page is cut there and `Link` leads on, so a huge `n` costs
- * nothing (CVE-2023-2253).
+ * nothing (CVE-2023-2253). With `sealed`, `last` may be something whose name nobody is to know.
  *
  * @throws {RegistryError} PAGINATION_INVALID
  */
-export function parsePage(query: URLSearchParams, max: number): PageQuery {
+export function parsePage(query: URLSearchParams, max: number, sealed?: SealedNames): PageQuery {
   const n = query.get('n') ?? ''
   if (n !== '' && !/^\d+$/.test(n)) throw invalid('n', 'must be a whole number, 0 or more', n)
   const limit = n === '' ? max : Math.min(Number(n), max)
   const last = query.get('last') ?? ''
+  if (sealed?.isSealed(last)) {
+    const after = sealed.open(last)
+    if (after === undefined) throw invalid('last', 'is of another list or too old: begin at the first page', last)
+    return { limit, after }
+  }
   if (last.length > maxLastLength || last.includes('\0')) throw invalid('last', 'must be the last item of a page', last)
   return last === '' ? { limit } : { limit, after: last }
 }

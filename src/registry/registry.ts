@@ -88,7 +88,10 @@ export interface PutManifestResult extends ManifestView {
 
 export interface Page<T> {
   items: T[]
-  /** Pass as `after` for the next page; absent on the last one. */
+  /**
+   * Pass as `after` for the next page; absent on the last one. The page may be short, even empty, where a filter leaves
+   * little: then this may be an item that the filter hid.
+   */
   next?: string
 }
 
@@ -97,6 +100,8 @@ export interface PageRequest extends AbortOptions {
   after?: string
   /** Items at most. */
   limit: number
+  /** Bytes at most, where items have no small bound; a larger one comes alone. */
+  maxBytes?: number
 }
 
 export interface GcReport {
@@ -247,7 +252,7 @@ export interface Registry {
 
   /** end-8. @throws {RegistryError} NAME_UNKNOWN */
   listTags(repository: string, page: PageRequest): Promise<Page<string>>
-  /** `_catalog` of the original Docker API, names in byte order. `visible` filters by access before the page is cut. */
+  /** `_catalog` of the original Docker API, names in byte order. `visible` filters by access. */
   listRepositories(page: PageRequest, visible: (repository: string) => boolean): Promise<Page<string>>
   /** end-12. Never "not found". */
   listReferrers(

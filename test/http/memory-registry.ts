@@ -244,7 +244,15 @@ export class MemoryRegistry implements Registry {
   ): Promise<Page<ReferrerDescriptor>> {
     const { artifactType } = page
     const items = this.referrers.filter(item => artifactType === undefined || item.artifactType === artifactType)
-    return this.#cut(items, page, item => item.digest)
+    const { maxBytes = Number.POSITIVE_INFINITY } = page
+    let bytes = 0
+    const from = items.findIndex(item => page.after === undefined || item.digest > page.after)
+    const fitting = items.slice(Math.max(0, from)).findIndex(item => {
+      bytes += JSON.stringify(item).length + 1
+      return bytes > maxBytes
+    })
+    const limit = Math.min(page.limit, fitting < 0 ? page.limit : Math.max(1, fitting))
+    return this.#cut(items, { ...page, limit }, item => item.digest)
   }
 
   async inspect(repository: string, reference: { tag: string } | { digest: Digest }): Promise<Inspection> {

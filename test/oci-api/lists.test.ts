@@ -124,6 +124,41 @@ describe('the catalog', () => {
   })
 })
 
+describe('the catalog for somebody who may pull little of much', () => {
+  let large: Server
+  beforeAll(async () => {
+    large = await startServer({
+      components: { authorize: (_subject, _action, repository) => repository.startsWith('public/') }
+    })
+    const at = Date.now()
+    const digest = digestOf(configBytes)
+    const names = Array.from({ length: 12_000 }, (_, count) => `private/secret${count}`)
+    for (const repository of [...names, 'public/app', 'rest/hidden']) {
+      await large.store.metadata.commit([{ type: 'putLink', repository, digest, record: { at } }], [], {
+        durable: false
+      })
+    }
+  })
+  afterAll(() => large.close())
+
+  it('comes in steps that each cost little, ends, and names nothing else', async () => {
+    const pages: string[][] = []
+    for (let next: string | undefined = '/v2/_catalog?n=10'; next !== undefined; ) {
+      const answer = await large.ask(next)
+      expect(answer.status).toBe(200)
+      expect(answer.rawHeaders.join('') + answer.body.toString()).not.toMatch(/private|secret|hidden/)
+      pages.push(namesIn(answer.body.toString()))
+      next = nextOf(answer.headers.link)
+    }
+    expect(pages).toEqual([[], [], ['public/app']])
+  })
+
+  it('goes on only where it told somebody to', async () => {
+    expect((await large.ask('/v2/_catalog?last=~AAAA')).status).toBe(400)
+    expect((await large.ask('/v2/public/app/tags/list?last=~AAAA')).status).toBe(200)
+  })
+})
+
 describe('end-12, referrers', () => {
   let subject: Buffer
   let subjectDigest: Digest

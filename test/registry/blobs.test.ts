@@ -3,6 +3,7 @@ import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Digest, digestOf, encodedOf } from '../../src/oci/digest.ts'
+import type { Mutation } from '../../src/registry/ports.ts'
 import { chunks, openTemporaryRegistry, pullBlob, pushBlob, type TemporaryRegistry } from './temporary-registry.ts'
 
 const mib = 1024 * 1024
@@ -233,5 +234,22 @@ describe('mount', () => {
     })
     await node.registry.deleteBlob('source', digest)
     expect(await pullBlob(node.registry, 't2', digest)).toHaveLength(10)
+  })
+
+  test('without a source, of a layer that very many have, looks at some of them only', async () => {
+    const digest = await pushBlob(node.registry, 'source', randomBytes(10))
+    const links = Array.from(
+      { length: 20_000 },
+      (_, at): Mutation => ({ type: 'putLink', repository: `private${at}`, digest, record: { at: 0 } })
+    )
+    await node.metadata.commit(links, [], { durable: false })
+    let asked = 0
+    const mayPull = (repository: string) => {
+      asked++
+      return repository === 'source'
+    }
+    expect(await node.registry.mountBlob('t', digest, undefined, mayPull)).toBeUndefined()
+    expect(asked).toBe(10_000)
+    expect(await node.registry.mountBlob('t', digest, 'source', mayPull)).toMatchObject({ digest })
   })
 })

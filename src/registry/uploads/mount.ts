@@ -5,6 +5,9 @@ import { type AbortOptions, PreconditionFailed } from '../ports.ts'
 import { fitting, refuseIfFull } from '../quotas/fitting.ts'
 import type { BlobView } from '../registry.ts'
 
+/** Repositories looked at for one that the caller may pull: a layer that everybody builds on is in all of them. */
+const maxHolders = 10_000
+
 /**
  * end-11, and anonymous mount: links a blob that a repository the caller may pull already holds. A miss looks the same
  * whether the blob is absent or private (CVE-2024-39897).
@@ -51,6 +54,10 @@ async function findSource(
   const holds = async (repository: string) =>
     mayPull(repository) && (await metadata.link(repository, digest, options)) !== undefined
   if (from !== undefined) return (await holds(from)) ? from : undefined
-  for await (const holder of metadata.holders(digest, options)) if (await holds(holder)) return holder
+  let looked = 0
+  for await (const holder of metadata.holders(digest, options)) {
+    if (await holds(holder)) return holder
+    if (++looked === maxHolders) return undefined
+  }
   return undefined
 }
