@@ -89,7 +89,8 @@ class Policy {
   #grants(grants: readonly Grant[]): RuleSet {
     const known = this.#granted.get(grants)
     if (known !== undefined) return known
-    const compiled = new RuleSet(grants)
+    // There may be thousands of tokens, each in the hands of somebody who asks for names at will.
+    const compiled = new RuleSet(grants, { remembered: 64 })
     this.#granted.set(grants, compiled)
     return compiled
   }

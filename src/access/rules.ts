@@ -44,8 +44,11 @@ export function moreSpecific(a: Decision, b: Decision): Decision {
   return { specificity: a.specificity, mask: a.mask | b.mask }
 }
 
-/** Decisions remembered of one set of rules. */
-const maxRemembered = 1024
+export interface RuleSetInit {
+  /** Decisions remembered. Default 1024. */
+  remembered?: number
+}
+
 /** Sets of fewer patterns are asked faster than remembered. */
 const fewPatterns = 4
 
@@ -54,8 +57,10 @@ export class RuleSet {
   readonly #exact = new Map<string, Decision>()
   readonly #patterns: { pattern: RepositoryPattern; mask: number }[] = []
   readonly #remembered = new Map<string, Decision>()
+  readonly #maxRemembered: number
 
-  constructor(grants: readonly Grant[]) {
+  constructor(grants: readonly Grant[], { remembered = 1024 }: RuleSetInit = {}) {
+    this.#maxRemembered = remembered
     for (const { pattern, actions: granted } of grants) {
       const mask = maskOf(granted)
       if (isExact(pattern)) {
@@ -74,7 +79,7 @@ export class RuleSet {
     if (remembered !== undefined) return remembered
     const decision = this.#match(repository)
     // Names come from clients: a full memory starts anew instead of being kept in order at each request.
-    if (this.#remembered.size >= maxRemembered) this.#remembered.clear()
+    if (this.#remembered.size >= this.#maxRemembered) this.#remembered.clear()
     this.#remembered.set(repository, decision)
     return decision
   }
