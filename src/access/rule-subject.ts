@@ -4,9 +4,10 @@ import type { RuleSubject } from './rules.ts'
 /** Kinds of subjects, each with what a name of one looks like; `undefined` where there are no names. */
 const kinds: Readonly<Record<RuleSubject['kind'], RegExp | undefined>> = {
   anonymous: undefined,
-  // What a password file or group file can hold as a name.
-  user: /^[^\s:\p{Cc}]{1,255}$/u,
-  group: /^[^\s:\p{Cc}]{1,255}$/u,
+  // What a password file can hold as a name: spaces too, but at its ends.
+  user: /^(?!\s)[^:\p{Cc}]{1,255}(?<!\s)$/u,
+  // What a group file can.
+  group: /^[^\s:,\p{Cc}]{1,255}$/u,
   token: /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
   // As libp2p writes them: Ed25519, secp256k1, and hashes of longer keys.
   peer: /^(?:12D3KooW[1-9A-HJ-NP-Za-km-z]{44}|16Uiu2HA[1-9A-HJ-NP-Za-km-z]{45}|Qm[1-9A-HJ-NP-Za-km-z]{44})$/
@@ -38,7 +39,7 @@ export function wrongRuleSubject(text: string): string | undefined {
   if (kind === 'peer') return `${shown} names no peer; write its ID as "pinnace id" shows it, such as peer:12D3KooW…`
   if (kind === 'token')
     return `${shown} names no token; write its name as "pinnace token ls" shows it, such as token:ci`
-  return `${shown} names no ${kind}; write ${kind}:NAME, the name without spaces and colons`
+  return `${shown} names no ${kind}; write ${kind}:NAME as the file of ${kind}s has it, at most 255 characters`
 }
 
 function isKind(text: string): text is RuleSubject['kind'] {
