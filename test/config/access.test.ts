@@ -25,7 +25,7 @@ describe('one thing wrong', () => {
     [rule('group'), 'access[0].subject[0]: group names no group; write group:NAME'],
     [
       rule('"user:"'),
-      'access[0].subject[0]: "user:" names no user; write user:NAME, the name without spaces and colons'
+      'access[0].subject[0]: "user:" names no user; write user:NAME as the file of users has it, at most 255 characters'
     ],
     [
       rule('"token:a b"'),
