@@ -16,3 +16,8 @@ export function networkOf(address: string): string {
     .map(group => group.replace(/^0+(?=.)/, ''))
     .join(':')}::/64`
 }
+
+/** The /48 that whoever has it can take 65,536 networks of, from what {@link networkOf} gave; IPv4 has no such thing. */
+export function siteOf(network: string): string | undefined {
+  return network.endsWith('::/64') ? `${network.split(':', 3).join(':')}::/48` : undefined
+}

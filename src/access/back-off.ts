@@ -1,5 +1,5 @@
 import { RegistryError } from '../errors.ts'
-import { networkOf } from './back-off-source.ts'
+import { networkOf, siteOf } from './back-off-source.ts'
 import type { Clock } from './ports.ts'
 import { Remembered } from './remembered.ts'
 
@@ -8,11 +8,11 @@ export interface BackOffComponents {
 }
 
 export interface BackOffInit {
-  /** Failures that cost nothing: people mistype. Default 5 for an account from one source, 20 for a source. */
-  free?: { account: number; source: number }
+  /** Failures that cost nothing: people mistype. Default 5 for an account from one source, 20 for a source, 100 for a site. */
+  free?: { account: number; source: number; site: number }
   /** ms, doubled with every further failure. Default 1 s. */
   baseMs?: number
-  /** ms. Default 5 minutes for an account from one source, 1 minute for a source. */
+  /** ms. Default 5 minutes for an account from one source, 1 minute for a source and for a site. */
   longestMs?: { account: number; source: number }
   /** ms without a failure after which all is forgotten. Default 15 minutes. */
   forgetMs?: number
@@ -20,7 +20,7 @@ export interface BackOffInit {
   underWay?: number
   /** Failures of an account over all sources after which strangers' attempts are spaced. Default 50. */
   spread?: number
-  /** Sources, accounts and pairs remembered, of each. Default 10,000. */
+  /** Sources and sites, accounts, and pairs remembered, of each. Default 10,000. */
   limit?: number
 }
 
@@ -50,8 +50,8 @@ const strangersApart = 1000
  * Slows down guessing of passwords. Three counts, all bounded:
  *
  * - of an account from one source: the usual case, exponential up to 5 minutes;
- * - of a source, whatever accounts it tries: up to a minute, and not for an account that has signed in from there, so
- *   that a neighbour behind the same address locks out nobody;
+ * - of a source, whatever accounts it tries, and of the IPv6 site that it is in: up to a minute, and not for an account
+ *   that has signed in from there, so that a neighbour behind the same address locks out nobody;
  * - of an account over all sources: strangers' attempts are spaced by a second and no more, since anybody could make
  *   them; sources from which it has signed in are no strangers.
  *
@@ -75,7 +75,7 @@ export class BackOff {
   constructor(components: BackOffComponents, init: BackOffInit = {}) {
     this.#clock = components.clock
     this.#init = {
-      free: init.free ?? { account: 5, source: 20 },
+      free: init.free ?? { account: 5, source: 20, site: 100 },
       baseMs: init.baseMs ?? 1000,
       longestMs: init.longestMs ?? { account: 5 * 60_000, source: 60_000 },
       forgetMs: init.forgetMs ?? 15 * 60_000,
@@ -113,6 +113,8 @@ export class BackOff {
         end()
         this.#fail(this.#pairs, key, free.account, longestMs.account)
         this.#fail(this.#sources, network, free.source, longestMs.source)
+        const site = siteOf(network)
+        if (site !== undefined) this.#fail(this.#sources, site, free.site, longestMs.source)
         this.#fail(this.#accounts, name, Number.POSITIVE_INFINITY, 0)
       },
       abandoned: end
@@ -140,8 +142,10 @@ export class BackOff {
     if (underWay > 0 && (pair?.failures ?? 0) + underWay >= this.#init.free.account) refuse(1000)
     if ((this.#underWay.sources.get(network) ?? 0) >= this.#init.underWay) refuse(1000)
     if (this.#known.get(key) !== undefined) return
-    const source = this.#recent(this.#sources, network, now)
-    if (source !== undefined && source.until > now) refuse(source.until - now)
+    for (const place of [network, siteOf(network) ?? network]) {
+      const source = this.#recent(this.#sources, place, now)
+      if (source !== undefined && source.until > now) refuse(source.until - now)
+    }
     const account = this.#recent(this.#accounts, name, now)
     if (account === undefined || account.failures < this.#init.spread) return
     if (account.until > now) refuse(account.until - now)

@@ -77,6 +77,14 @@ describe('back-off', () => {
     ).toBeLessThan(40)
   })
 
+  it('leaves the networks of one IPv6 site together few guesses, whatever names they try', () => {
+    let host = 0
+    const source = () => `2001:db8:7:${(host++).toString(16)}::1`
+    expect(guessesIn(3600, source, () => `user${host}`)).toBeLessThan(200)
+    expect(guess('2001:db8:8::1', 'somebody')).toBe(0)
+    expect(guess('192.0.2.1', 'somebody')).toBe(0)
+  })
+
   it('leaves sources together a guess a second of one account', () => {
     let host = 0
     const source = () => `10.${(host >> 16) & 255}.${(host >> 8) & 255}.${host++ & 255}`

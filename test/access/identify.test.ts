@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { SignJWT } from 'jose'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { actions, createAuthorize } from '../../src/access/authorize.ts'
-import { networkOf } from '../../src/access/back-off-source.ts'
+import { networkOf, siteOf } from '../../src/access/back-off-source.ts'
 import type { Caller } from '../../src/access/caller.ts'
 import { createAuthentication } from '../../src/access/identify.ts'
 import { parseCredential } from '../../src/access/identify-credential.ts'
@@ -348,6 +348,16 @@ describe('a source', () => {
   ])('%s counts as %s', (address, network) => {
     expect(networkOf(address)).toBe(network)
   })
+})
+
+it.each([
+  ['192.0.2.1', undefined],
+  ['::ffff:192.0.2.1', undefined],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1::/48'],
+  ['2001:db8::1', '2001:db8:0::/48'],
+  ['', undefined]
+])('%s belongs to the site %s', (address, site) => {
+  expect(siteOf(networkOf(address))).toBe(site)
 })
 
 describe('what is remembered', () => {
