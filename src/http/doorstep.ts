@@ -24,12 +24,22 @@ export function createDoorstep(init: DoorstepInit): Doorstep {
 
 function protocolError({ request }: Exchange, connection: Connection): RegistryError | undefined {
   if (connection.surplus) return new RegistryError('TOOMANYREQUESTS', { message: 'too many connections' })
-  if (request.httpVersion === '1.0') return undefined
-  if (request.httpVersion !== '1.1') return new RegistryError('REQUEST_INVALID', { message: 'this is no HTTP/1.1' })
+  const version = request.httpVersion
+  if (version !== '1.1' && version !== '1.0') return invalid('this is no HTTP/1.1')
   const hosts = countOf(request.rawHeaders, 'host')
-  if (hosts === 1) return undefined
+  if (hosts === 0 && version === '1.1') return invalid('Host header missing')
   // Two of them may be a request smuggled past a proxy that looks at the other one (RFC 9112, section 3.2).
-  return new RegistryError('REQUEST_INVALID', { message: hosts === 0 ? 'Host header missing' : 'more than one Host' })
+  if (hosts > 1) return invalid('more than one Host')
+  if (request.headers.authorization !== undefined && countOf(request.rawHeaders, 'authorization') > 1)
+    return invalid('more than one Authorization')
+  // Where such a request ends is another place to a proxy that knows no chunks (RFC 9112, section 6.1).
+  if (version === '1.0' && request.headers['transfer-encoding'] !== undefined)
+    return invalid('Transfer-Encoding is not of HTTP/1.0')
+  return undefined
+}
+
+function invalid(message: string): RegistryError {
+  return new RegistryError('REQUEST_INVALID', { message })
 }
 
 function countOf(rawHeaders: readonly string[], name: string): number {

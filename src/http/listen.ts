@@ -67,6 +67,8 @@ function createListener(app: App, init: ListenInit): Server {
     maxHeaderSize: init.maxHeaderSize ?? 16 * 1024,
     // A missing Host is refused by the application, in the OCI form.
     requireHostHeader: false,
+    // Whatever NODE_OPTIONS says: a parser that forgives is one that reads a request otherwise than a proxy in front.
+    insecureHTTPParser: false,
     noDelay: true
   }
   const onRequest: RequestListener = (request, response) => app.handle(request, response)

@@ -459,6 +459,17 @@ const framing: HostileRequest[] = [
   raw('5,000 headers', `GET /v2/ HTTP/1.1\r\n${head}${'A: b\r\n'.repeat(5_000)}\r\n`, [431, 'UNSUPPORTED']),
   raw('500 headers', `GET /v2/ HTTP/1.1\r\n${head}${'A:b\r\n'.repeat(500)}\r\n`, [200]),
   raw('two Hosts', `GET /v2/ HTTP/1.1\r\nHost: evil\r\n${head}\r\n`, unsupported),
+  raw('two Hosts of HTTP/1.0', `GET /v2/ HTTP/1.0\r\nHost: evil\r\n${head}\r\n`, unsupported),
+  raw(
+    'two credentials',
+    `GET /v2/ HTTP/1.1\r\n${head}Authorization: Basic YTpi\r\nauthorization: Bearer x\r\n\r\n`,
+    unsupported
+  ),
+  raw(
+    'chunks by HTTP/1.0',
+    `POST /v2/app/blobs/uploads/ HTTP/1.0\r\n${head}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    unsupported
+  ),
   raw('a Host that is none', 'GET /v2/ HTTP/1.1\r\nHost: a/../"><script>\r\nConnection: close\r\n\r\n', [200]),
   raw('another Expect', `GET /v2/ HTTP/1.1\r\n${head}Expect: 200-ok\r\n\r\n`, [417, 'UNSUPPORTED']),
   raw('an upgrade', 'GET /v2/ HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n\r\n', [200]),
