@@ -69,12 +69,16 @@ immutable:
 - Of the rules whose subject and pattern match, those with the most specific pattern count, all of them together; the order of the
   file does not matter. Without any the answer is no. So \`group:dev\` pulls \`team/releases\` and adds tags to it, but moves none.
 - An exact name is more specific than a pattern; of two patterns the one with more literal characters, then the one with more
-  components, then the one without \`**\`.
+  components besides \`**\`, then the one with fewer \`**\`, then with fewer \`*\`.
+- \`create\` makes what is new: it moves no tag and changes no manifest that is there. Together with \`delete\` it can put another
+  in the place of a tag, and \`immutable\` is what keeps that. It keeps tags where they are; layers below them can be deleted by
+  whoever has \`delete\`.
 - What anonymous may, everybody may. Whoever has \`admin\` on \`"**"\`, the node as a whole, may everything everywhere.
 - A token's own repositories and actions are rules about that token alone; rules that name it, or \`token\`, join in.
 - With \`auth.token\` the tokens of that server say alone what their holders may: \`push\` includes \`create\`, \`*\` is everything but
-  \`admin\`. They are honoured until they expire, five minutes after they were issued at most. Let that server
-  make them for no longer: a client that goes by the clock, as Docker does, asks for another only when the time it was told is over.
+  \`admin\`. They are honoured until they expire, at most five minutes after the time of their \`iat\`, or \`nbf\` where that is
+  missing; one without either is refused. Let that server make them for no longer: a client that goes by the clock, as Docker
+  does, asks for another only when the time it was told is over.
 - What other peers fetch by IPFS is what anonymous may pull. The rest is answered as if it were not here.
 - Commands on this machine ask nobody: whoever can open the data folder owns the node.
 - A text that begins with \`*\` needs quotes in YAML.

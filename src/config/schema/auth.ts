@@ -79,7 +79,8 @@ const token = record(
     ),
     signingalgorithms: list(algorithm, {
       default: [...signingAlgorithms],
-      description: 'Signature algorithms accepted. An empty list is read as the default.'
+      description:
+        'Signature algorithms accepted. An empty list is read as the default. Of the list `HS256`, `HS384` and `HS512` never are: whoever can check one can make one.'
     }),
     autoredirect: flag({
       default: false,
