@@ -37,6 +37,13 @@ export function tooManyUploads(quota: Quota, repository: string, limit: number):
   })
 }
 
+export function tooManyUploadsOfAll(limit: number): RegistryError {
+  return new RegistryError('TOOMANYREQUESTS', {
+    message: `too many open upload sessions (limit ${limit}): finish or cancel some`,
+    headers: { 'Retry-After': '30' }
+  })
+}
+
 /** @param wait ms until what is missing may be fetched */
 export function fetchedEnough({ patterns, bytes, per }: FetchQuota, wait: number): RegistryError {
   const seconds = Math.ceil(wait / 1000)

@@ -1,14 +1,14 @@
 import type { Registration } from '../components.ts'
 import type { OpenSessions } from '../uploads/open-sessions.ts'
 import { dropUnlessBusy } from '../uploads/purge.ts'
-import { tooManyUploads } from './refusals.ts'
+import { tooManyUploads, tooManyUploadsOfAll } from './refusals.ts'
 
 /** ms that a session may rest before it makes place for another: pushes that were broken off must not lock anybody out. */
 const restMs = 60 * 60 * 1000
 
 /**
- * Counts a session that is about to be opened, if its repository may have one more. Looking and counting are one step: others
- * are opening at the same time.
+ * Counts a session that is about to be opened, if its repository, and the node, may have one more. Looking and counting are
+ * one step: others are opening at the same time.
  *
  * @throws {RegistryError} TOOMANYREQUESTS with Retry-After
  */
@@ -20,10 +20,12 @@ export async function takePlace(
 ): Promise<void> {
   const { init, clock } = registration
   const quota = init.quotaOf?.(repository)
-  const limit = quota?.uploads
-  while (quota !== undefined && limit !== undefined && sessions.countOf(repository) >= limit) {
-    const resting = sessions.resting(repository, clock.now() - restMs)
-    if (resting === undefined) throw tooManyUploads(quota, repository, limit)
+  for (;;) {
+    const isFull = quota?.uploads !== undefined && sessions.countOf(repository) >= quota.uploads
+    if (!isFull && sessions.count < init.maxUploads) break
+    const resting = sessions.resting(clock.now() - restMs, isFull ? repository : undefined)
+    if (resting === undefined)
+      throw isFull ? tooManyUploads(quota, repository, quota.uploads) : tooManyUploadsOfAll(init.maxUploads)
     // One that is being written to does not rest, however long that takes.
     if (!(await dropUnlessBusy(registration, sessions, resting))) sessions.used(resting, clock.now())
   }

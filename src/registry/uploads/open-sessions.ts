@@ -1,5 +1,6 @@
 /** The sessions of this process' folder, by repository, so that opening one needs no scan. */
 export class OpenSessions {
+  /** Repositories by session, the one that rests longest first. */
   readonly #repositories = new Map<string, string>()
   /** Sessions of a repository, the one that rests longest first, each with when it was used last, ms since epoch. */
   readonly #used = new Map<string, Map<string, number>>()
@@ -13,6 +14,7 @@ export class OpenSessions {
   }
 
   opened(id: string, repository: string, at: number): void {
+    this.#repositories.delete(id)
     this.#repositories.set(id, repository)
     const used = this.#used.get(repository) ?? new Map<string, number>()
     this.#used.set(repository, used.set(id, at))
@@ -25,10 +27,15 @@ export class OpenSessions {
     this.opened(id, repository, at)
   }
 
-  /** The session of the repository that was not used since `before`, the longest of several. */
-  resting(repository: string, before: number): string | undefined {
-    const [longest] = this.#used.get(repository) ?? []
-    return longest !== undefined && longest[1] <= before ? longest[0] : undefined
+  /** The session of the repository, or of any, that was not used since `before`, the longest of several. */
+  resting(before: number, repository?: string): string | undefined {
+    const [longest] = (repository === undefined ? this.#repositories : this.#used.get(repository))?.keys() ?? []
+    const at = longest === undefined ? undefined : this.#usedAt(longest)
+    return at !== undefined && at <= before ? longest : undefined
+  }
+
+  #usedAt(id: string): number | undefined {
+    return this.#used.get(this.#repositories.get(id) ?? '')?.get(id)
   }
 
   ended(id: string): void {

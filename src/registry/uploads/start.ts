@@ -1,25 +1,22 @@
 import { randomUUID } from 'node:crypto'
-import { RegistryError } from '../../errors.ts'
 import type { DigestAlgorithm } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
 import { takePlace } from '../quotas/take-place.ts'
 import type { UploadView } from '../registry.ts'
 import type { OpenSessions } from './open-sessions.ts'
 
-/** end-4a, end-4c: opens a session. It outlives a killed process, not a power cut: nothing was acknowledged yet. */
+/**
+ * end-4a, end-4c: opens a session. It outlives a killed process, not a power cut: nothing was acknowledged yet.
+ *
+ * @throws {RegistryError} TOOMANYREQUESTS
+ */
 export async function startUpload(
   registration: Registration,
   sessions: OpenSessions,
   repository: string,
   algorithm: DigestAlgorithm
 ): Promise<UploadView> {
-  const { metadata, staging, clock, init } = registration
-  if (sessions.count >= init.maxUploads) {
-    throw new RegistryError('TOOMANYREQUESTS', {
-      message: `too many open upload sessions (limit ${init.maxUploads}): finish or cancel some`,
-      headers: { 'Retry-After': '30' }
-    })
-  }
+  const { metadata, staging, clock } = registration
   const id = randomUUID()
   await takePlace(registration, sessions, repository, id)
   try {
