@@ -67,7 +67,7 @@ function parseBasic(encoded: string): { username: string; password: string } {
 
 function malformed(why: string, cause?: unknown): RegistryError {
   return new RegistryError('UNAUTHORIZED', {
-    message: `the Authorization header cannot be read: ${why}`,
+    message: `the credential cannot be read: ${why}`,
     ...(cause === undefined ? {} : { cause })
   })
 }
