@@ -29,10 +29,10 @@ export function repositoryFull(quota: Quota, { repository, limit, used, size }: 
   })
 }
 
-export function tooManyUploads(quota: Quota, repository: string, limit: number): RegistryError {
+export function tooManyUploads({ pattern, uploads: limit }: Quota, repository: string): RegistryError {
   return new RegistryError('TOOMANYREQUESTS', {
-    message: `${repository} has ${limit} open uploads, as many as it may (quota of ${quota.pattern}): finish or cancel some`,
-    detail: { quota: quota.pattern, limit },
+    message: `${repository} has ${limit} open uploads, as many as it may (quota of ${pattern}): finish or cancel some`,
+    detail: { quota: pattern, limit },
     headers: { 'Retry-After': '30' }
   })
 }

@@ -21,11 +21,10 @@ export async function takePlace(
   const { init, clock } = registration
   const quota = init.quotaOf?.(repository)
   for (;;) {
-    const isFull = quota?.uploads !== undefined && sessions.countOf(repository) >= quota.uploads
-    if (!isFull && sessions.count < init.maxUploads) break
-    const resting = sessions.resting(clock.now() - restMs, isFull ? repository : undefined)
-    if (resting === undefined)
-      throw isFull ? tooManyUploads(quota, repository, quota.uploads) : tooManyUploadsOfAll(init.maxUploads)
+    const full = quota?.uploads !== undefined && sessions.countOf(repository) >= quota.uploads ? quota : undefined
+    if (full === undefined && sessions.count < init.maxUploads) break
+    const resting = sessions.resting(clock.now() - restMs, full && repository)
+    if (resting === undefined) throw full ? tooManyUploads(full, repository) : tooManyUploadsOfAll(init.maxUploads)
     // One that is being written to does not rest, however long that takes.
     if (!(await dropUnlessBusy(registration, sessions, resting))) sessions.used(resting, clock.now())
   }
