@@ -31,7 +31,8 @@ export function verifyChain(x5c: unknown, roots: readonly X509Certificate[], now
   for (let depth = anchored; depth >= 0; depth--) {
     const [certificate, issuer] = [chain[depth], chain[depth + 1]]
     if (certificate === undefined) continue
-    checkCertificate(certificate, now)
+    const flaw = flawOf(certificate, now)
+    if (flaw !== undefined) throw new UntrustedChain(flaw)
     if (depth < anchored && !(issuer !== undefined && issued(issuer, certificate, depth)))
       throw new UntrustedChain('a certificate was not issued by the next one')
   }
@@ -46,10 +47,12 @@ function isAnchored(
   now: number
 ): boolean {
   if (roots.some(root => root.raw.equals(certificate.raw))) return true
-  const root = roots.find(candidate => issued(candidate, certificate, depth))
-  if (root === undefined) return false
-  checkCertificate(root, now)
-  return true
+  // A root that was renewed has the same name and key as the one that has expired, and both may be there.
+  const issuers = roots.filter(candidate => issued(candidate, certificate, depth))
+  const flaws = issuers.map(issuer => flawOf(issuer, now))
+  const [flaw] = flaws
+  if (flaw !== undefined && !flaws.includes(undefined)) throw new UntrustedChain(flaw)
+  return issuers.length > 0
 }
 
 function readChain(x5c: unknown): X509Certificate[] {
@@ -65,12 +68,13 @@ function readChain(x5c: unknown): X509Certificate[] {
   })
 }
 
-function checkCertificate(certificate: X509Certificate, now: number): void {
-  if (now < certificate.validFromDate.getTime()) throw new UntrustedChain('a certificate is not valid yet')
-  if (now > certificate.validToDate.getTime()) throw new UntrustedChain('a certificate has expired')
+/** Why a certificate does not count; `undefined` for one that does. */
+function flawOf(certificate: X509Certificate, now: number): string | undefined {
+  if (now < certificate.validFromDate.getTime()) return 'a certificate is not valid yet'
+  if (now > certificate.validToDate.getTime()) return 'a certificate has expired'
   const { unknownCritical, weakSignature } = readExtensions(certificate.raw)
-  if (unknownCritical) throw new UntrustedChain('a certificate has a critical extension that is not understood')
-  if (weakSignature) throw new UntrustedChain('a certificate was signed over SHA-1 or MD5')
+  if (unknownCritical) return 'a certificate has a critical extension that is not understood'
+  return weakSignature ? 'a certificate was signed over SHA-1 or MD5' : undefined
 }
 
 /** @param below - intermediate certificates between `issuer` and the leaf, `certificate` among them */

@@ -187,6 +187,18 @@ describeWithTools(['openssl'], 'tokens of another server', () => {
       await expect(tokens.verify(await chained(leaf, leaf, middle))).rejects.toThrow(/not valid yet/)
     })
 
+    it('count by the renewed root beside the one that has expired', async () => {
+      const renewed = signer.certificate('renewed-root', { renews: root, extensions: ca, days: 30 })
+      for (const bundle of [
+        [root, renewed],
+        [renewed, root]
+      ]) {
+        const tokens = await withBundle(...bundle)
+        clock.ms = started + 11 * day
+        await tokens.verify(await chained(leaf, leaf, middle))
+      }
+    })
+
     it.each<[string, string[]]>([
       ['are not for signatures', ['basicConstraints=critical,CA:FALSE', 'keyUsage=critical,keyEncipherment']],
       ['have a critical extension that nobody knows', [...leafOnly, '1.2.3.4=critical,DER:0500']]

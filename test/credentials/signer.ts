@@ -24,6 +24,8 @@ export interface CertificateInit {
   extensions?: readonly string[]
   /** Arguments of `openssl req -newkey`. */
   newkey?: readonly string[]
+  /** Whose key and name it has, as when a certificate is renewed. Default: its own. */
+  renews?: Certificate
 }
 
 const ec = ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'] as const
@@ -33,15 +35,19 @@ export class Signer {
   readonly folder = mkdtempSync(join(tmpdir(), 'pinnace-signer-'))
 
   /** A self-signed certificate, or one of an issuer. */
-  certificate(name: string, { issuer, days = 30, extensions = [], newkey = ec }: CertificateInit = {}): Certificate {
-    const [key, cert] = [join(this.folder, `${name}.key`), join(this.folder, `${name}.pem`)]
+  certificate(name: string, init: CertificateInit = {}): Certificate {
+    const { issuer, days = 30, extensions = [], newkey = ec, renews } = init
+    const key = renews?.key ?? join(this.folder, `${name}.key`)
+    const cert = join(this.folder, `${name}.pem`)
     const by = issuer === undefined ? [] : ['-CA', issuer.cert, '-CAkey', issuer.key]
     const wanted = extensions.flatMap(extension => ['-addext', extension])
     const config = join(this.folder, 'openssl.cnf')
     // Without a file of its own openssl adds the extensions of a certificate authority.
     writeFileSync(config, '[req]\ndistinguished_name=dn\n[dn]\n')
-    const args = ['req', '-config', config, '-x509', '-nodes', '-newkey', ...newkey, '-keyout', key, '-out', cert]
-    openssl(...args, '-subj', `/CN=${name}`, '-days', String(days), ...by, ...wanted)
+    const own = renews === undefined ? ['-newkey', ...newkey, '-keyout', key] : ['-key', key]
+    const subject = renews === undefined ? `/CN=${name}` : `/${new X509Certificate(readFileSync(renews.cert)).subject}`
+    const args = ['req', '-config', config, '-x509', '-nodes', ...own, '-out', cert]
+    openssl(...args, '-subj', subject, '-days', String(days), ...by, ...wanted)
     return { key, cert, x5c: new X509Certificate(readFileSync(cert)).raw.toString('base64') }
   }
 
