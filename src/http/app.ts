@@ -8,10 +8,10 @@ import { maxManifestSize } from '../oci/manifest.ts'
 import type { Log } from '../registry/ports.ts'
 import type { Registry } from '../registry/registry.ts'
 import { logAccess } from './access-log.ts'
-import { adminClosed, createAdminApp, isAdminPath } from './admin-door.ts'
-import { createAuditor, noteRefused } from './audit.ts'
+import { createAdminApp } from './admin-door.ts'
+import { createAuditor } from './audit.ts'
 import { ByteBodies } from './byte-bodies.ts'
-import { ClientLimits, type ClientLimitsInit } from './client-limits.ts'
+import { ClientLimits, type ClientLimitsInit, isThisMachine } from './client-limits.ts'
 import { type Connection, Connections } from './connections.ts'
 import type { ControlComponents } from './control-app.ts'
 import type { Door } from './door.ts'
@@ -22,14 +22,12 @@ import type { Health } from './health.ts'
 import { createLocations, type LocationInit } from './location.ts'
 import { ManifestHeaders } from './manifest-headers.ts'
 import type { HttpMetrics } from './metrics.ts'
-import { answerOci, isOciTarget } from './oci-door.ts'
 import { addOpsRoutes, answerFrameworkErrors } from './ops-routes.ts'
-import { replyError } from './reply-error.ts'
 import { createRequestIds } from './request-id.ts'
+import { createRouter } from './router.ts'
 import { SealedNames } from './sealed-names.ts'
 import { standingHeaders } from './security-headers.ts'
-import { createClientOf, type SourceInit } from './source.ts'
-import { answerToken, isTokenPath } from './token-door.ts'
+import { createClientOf, createIsProxy, type SourceInit } from './source.ts'
 
 export interface AppComponents {
   registry: Registry
@@ -68,8 +66,8 @@ export interface AppInit extends LocationInit, GuardInit, SourceInit, DoorstepIn
     pageSize?: number
     /** Bytes of a manifest. Default 4 MiB. */
     manifest?: number
-    /** Of one client. */
-    client?: ClientLimitsInit
+    /** Of one client. `connections`: default half of `sockets`; 0 is any number. */
+    client?: ClientLimitsInit & { connections?: number }
   }
   timeouts?: {
     /** ms a request's body waits until fewer are being read than the limit; then 429. Default 15 s. */
@@ -107,17 +105,18 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
   const clientOf = createClientOf(init)
   const locations = createLocations({ clientOf }, init)
   const door = createDoor({ ...components, clientOf, locations }, init)
-  const tokenServer = components.authentication?.tokenServer
-  const connections = new Connections({
-    limit: init.limits?.sockets ?? 4096,
-    halfClosedMs: init.timeouts?.halfClosedMs ?? 10_000
-  })
+  const connections = openConnections(init)
   const requestId = createRequestIds()
   const standing = standingHeaders(init.headers)
-  const refuse = createDoorstep({ ...init, prefix: locations.prefix })
   const app = fastify({ logger: false, frameworkErrors: answerFrameworkErrors(components.log) })
   addOpsRoutes(app, components)
-  const admin = openAdmin(app, components, door)
+  const answer = createRouter({
+    door,
+    doorstep: createDoorstep({ ...init, prefix: locations.prefix }),
+    tokenServer: components.authentication?.tokenServer,
+    admin: openAdmin(app, components, door),
+    rest: app
+  })
   const state: NodeState = { stopping: false }
   const { audit, authorize } = components
   const auditor = audit && createAuditor({ audit, authorize }, { pulls: init.auditPulls ?? false })
@@ -147,33 +146,6 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
     // A client that hangs up ends nothing that is being committed: told when it is known how that went.
     if (auditor !== undefined) void Promise.all([work, closed.promise]).then(() => auditor(exchange, client.address))
   }
-  const answer = (exchange: Exchange, connection: Connection): Promise<void> | undefined => {
-    const { prefix } = locations
-    const refusal = refuse(exchange, connection)
-    if (refusal !== undefined) {
-      if (refusal.status === 403) noteRefused(exchange, prefix)
-      replyError(exchange, refusal, components.log)
-    } else if (isOciTarget(exchange.path, prefix)) return answerOci(door, exchange)
-    else if (!countIn(door, exchange)) return undefined
-    else if (tokenServer !== undefined && isTokenPath(exchange.path, prefix))
-      return answerToken(door, tokenServer, exchange)
-    else if (components.control !== undefined && isAdminPath(exchange.path, prefix)) {
-      exchange.route = 'admin'
-      // Tells itself what it does.
-      if (admin !== undefined) delegate(admin, exchange)
-      else {
-        noteRefused(exchange, prefix)
-        replyError(exchange, adminClosed(), components.log)
-      }
-    } else delegate(app, exchange)
-    return undefined
-  }
-  const delegate = (to: FastifyInstance, exchange: Exchange) => {
-    const { request, response } = exchange
-    // Fastify reads bodies without a time limit.
-    if (exchange.hasBody) request.setTimeout(door.init.bodyStallMs, () => request.destroy())
-    exchange.delegate(() => to.routing(request, response))
-  }
   const handle: App['handle'] = (request, response, expectsContinue = false) => {
     const connection = connections.of(request.socket)
     if (connection.busy) connection.wait(() => begin(connection, request, response, expectsContinue))
@@ -185,10 +157,22 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
   return { fastify: app, connections, log: components.log, handle, stopKeepingAlive }
 }
 
-/** The admin API, where somebody can sign in to use it. */
+function openConnections(init: AppInit): Connections {
+  const limit = init.limits?.sockets ?? 4096
+  const isProxy = createIsProxy(init)
+  return new Connections({
+    limit,
+    perClient: init.limits?.client?.connections ?? Math.ceil(limit / 2),
+    isClient: address => !isThisMachine(address) && !isProxy(address),
+    halfClosedMs: init.timeouts?.halfClosedMs ?? 10_000
+  })
+}
+
+/** The admin API, open where somebody can sign in to use it. */
 function openAdmin(app: FastifyInstance, components: AppComponents, { guard, locations }: Door) {
   const { control, registry, log, audit } = components
-  if (control === undefined || guard.authentication === undefined) return undefined
+  if (control === undefined) return undefined
+  if (guard.authentication === undefined) return 'closed'
   const admin = createAdminApp({ ...control, registry, log, guard, ...(audit && { audit }) }, locations.prefix)
   app.register(async () => void (await admin.ready()))
   return admin
@@ -224,18 +208,6 @@ function createDoor(components: AppComponents & Pick<GuardComponents, 'clientOf'
     }),
     sealedNames: new SealedNames(),
     manifestHeaders: new ManifestHeaders()
-  }
-}
-
-/** Counts what asks for nothing by name, by its address; probes must be answered when nothing else is. False: it is answered. */
-function countIn(door: Door, exchange: Exchange): boolean {
-  if (exchange.path === '/livez' || exchange.path === '/readyz') return true
-  try {
-    exchange.enter(door.limits.admit(exchange.client, undefined))
-    return true
-  } catch (error) {
-    replyError(exchange, error, door.log)
-    return false
   }
 }
 

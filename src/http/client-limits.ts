@@ -154,6 +154,7 @@ function keyOf({ address }: Client, subject: Subject | undefined): string {
   return subject === undefined || subject.kind === 'anonymous' ? networkOf(address) : showSubject(subject)
 }
 
-function isThisMachine(address: string): boolean {
-  return address === '' || address === '::1' || address.startsWith('127.')
+/** Of an address as a client, or a socket, has it; a unix socket's is empty. */
+export function isThisMachine(address: string): boolean {
+  return address === '' || address === '::1' || /^(?:::ffff:)?127\./i.test(address)
 }

@@ -23,7 +23,8 @@ export function createDoorstep(init: DoorstepInit): Doorstep {
 }
 
 function protocolError({ request }: Exchange, connection: Connection): RegistryError | undefined {
-  if (connection.surplus) return new RegistryError('TOOMANYREQUESTS', { message: 'too many connections' })
+  if (connection.surplus !== undefined)
+    return new RegistryError('TOOMANYREQUESTS', { message: `too many connections (${connection.surplus})` })
   const version = request.httpVersion
   if (version !== '1.1' && version !== '1.0') return invalid('this is no HTTP/1.1')
   const hosts = countOf(request.rawHeaders, 'host')

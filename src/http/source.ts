@@ -35,8 +35,7 @@ const maxHops = 32
  * @throws {TypeError} for what is neither an address, a network nor one of the words
  */
 export function createClientOf(init: SourceInit = {}): ClientOf {
-  const trusted = trustedNetworks(init.trustProxy ?? [])
-  const isTrusted = (address: string) => trusted?.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4') === true
+  const isTrusted = createIsProxy(init)
   return request => {
     const { socket } = request
     const peer = plainAddress(socket.remoteAddress ?? '')
@@ -45,8 +44,22 @@ export function createClientOf(init: SourceInit = {}): ClientOf {
       scheme: 'encrypted' in socket ? 'https' : 'http',
       host: plausible(request.headers.host)
     }
-    const proxy = peer === '' ? isUnix(request) : trusted !== undefined && isTrusted(peer)
+    const proxy = peer === '' ? isUnix(request) : isTrusted(peer)
     return proxy ? forwarded(request, own, isTrusted) : own
+  }
+}
+
+/**
+ * Whether an address is that of a proxy to be believed.
+ *
+ * @throws {TypeError} for what is neither an address, a network nor one of the words
+ */
+export function createIsProxy(init: SourceInit = {}): (address: string) => boolean {
+  const trusted = trustedNetworks(init.trustProxy ?? [])
+  if (trusted === undefined) return () => false
+  return address => {
+    const plain = plainAddress(address)
+    return isIP(plain) !== 0 && trusted.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4')
   }
 }
 

@@ -1,7 +1,10 @@
+import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
+import net from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { Connections, type ConnectionsInit } from '../../src/http/connections.ts'
 import { createCertificate, hasOpenssl } from './certificate.ts'
 import { serve } from './serve.ts'
 
@@ -352,6 +355,60 @@ describe('limits', () => {
     expect(refused.headers['retry-after']).toBeDefined()
     second.socket.destroy()
     await expect.poll(async () => (await ask('/v2/')).status).toBe(200)
+  })
+})
+
+describe('connections of one client', () => {
+  /** Counts sockets of this machine as if they came from elsewhere. */
+  async function counted(init: Omit<ConnectionsInit, 'halfClosedMs'>) {
+    const connections = new Connections({ ...init, halfClosedMs: 10_000 })
+    const surplus: (string | undefined)[] = []
+    const server = net.createServer(socket => {
+      socket.on('error', () => undefined)
+      connections.accepted(socket)
+      if (!socket.destroyed) surplus.push(connections.of(socket).surplus)
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const sockets: net.Socket[] = []
+    onTestFinished(() => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    })
+    const port = (server.address() as net.AddressInfo).port
+    const open = (count: number) =>
+      Promise.all(
+        Array.from({ length: count }, async () => {
+          const socket = net.connect(port, '127.0.0.1').on('error', () => undefined)
+          sockets.push(socket)
+          await once(socket, 'connect')
+          return socket
+        })
+      )
+    return { connections, surplus, open }
+  }
+
+  it('beyond its own limit are told so, and cut where even that is too much', async () => {
+    const { connections, surplus, open } = await counted({ limit: 1000, perClient: 3 })
+    await open(200)
+    await expect.poll(() => connections.count).toBe(67)
+    expect(surplus).toHaveLength(67)
+    expect(surplus.slice(0, 4)).toEqual([undefined, undefined, undefined, 'ipfs.limits.client.connections'])
+    connections.destroyAll()
+    await expect.poll(() => connections.count).toBe(0)
+    surplus.length = 0
+    await open(3)
+    await expect.poll(() => surplus).toEqual([undefined, undefined, undefined])
+  })
+
+  it.each<[string, Omit<ConnectionsInit, 'halfClosedMs'>]>([
+    ['with a limit of 0', { limit: 100, perClient: 0 }],
+    ['of a proxy and this machine', { limit: 100, perClient: 3, isClient: address => !address.endsWith('127.0.0.1') }]
+  ])('have the limit of the node alone %s', async (_, init) => {
+    const { surplus, open } = await counted(init)
+    await open(101)
+    await expect.poll(() => surplus.length).toBe(101)
+    expect(surplus.filter(value => value !== undefined)).toEqual(['ipfs.limits.sockets'])
   })
 })
 

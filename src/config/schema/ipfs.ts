@@ -38,6 +38,14 @@ const limits = section('What the node takes on at once. Memory is bounded by the
         default: 1000,
         description: 'Requests that may come at once before `rate` counts.'
       }),
+      connections: Type.Optional(
+        count({
+          minimum: 0,
+          maximum: 1_000_000,
+          description: 'Connections of one address or /64 network; proxies of `http.trustproxy` have no such limit.',
+          defaultNote: 'half of `ipfs.limits.sockets`'
+        })
+      ),
       requests: count({
         minimum: 0,
         maximum: 1_000_000,

@@ -4,7 +4,10 @@ import { count, duration, flag, path, record, secret, section, text, url } from 
 const maintenance = section('What is done to the storage beside requests.', {
   uploadpurging: section('Removal of upload sessions that nobody finished.', {
     enabled: flag({ default: true, description: 'Whether old upload sessions are removed.' }),
-    age: duration({ default: '168h', description: 'How long a session may rest before it is removed.' }),
+    age: duration({
+      default: '168h',
+      description: 'Age, from its start, at which a session is removed that nobody is writing to.'
+    }),
     interval: duration({ default: '24h', description: 'Time between two rounds.' }),
     dryrun: flag({ default: false, description: 'Log what would be removed, and remove nothing.' })
   }),
