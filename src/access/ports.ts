@@ -109,8 +109,8 @@ export interface ExternalTokens {
 export interface AuditEntry {
   /** As `showSubject` writes it. */
   subject: string
-  /** `lost`: so many entries as `reference` says could not be written here. */
-  action: Action | 'mount' | 'login' | 'token' | 'key' | 'config' | 'start' | 'stop' | 'lost'
+  /** `key`: the node got another one; `export`: its key was written out. `lost`: so many entries as `reference` says could not be written here. */
+  action: Action | 'mount' | 'login' | 'token' | 'key' | 'export' | 'config' | 'start' | 'stop' | 'lost'
   repository?: string
   /** Tag, digest, upload or token it is about. */
   reference?: string

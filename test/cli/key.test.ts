@@ -49,6 +49,39 @@ describe('key export', () => {
     expect((await readFile(out)).equals(key.bytes)).toBe(true)
   })
 
+  it('is an entry of the audit log, beside a running node too', async () => {
+    const path = join(folder, 'audit.log')
+    const env = { REGISTRY_LOG_AUDIT_PATH: path }
+    await givenKey()
+    const node = await serve(data, env)
+    const out = join(folder, 'node.key')
+    const exported = await run(['key', 'export', '--out', out, '--data', data], env)
+    expect(exported).toMatchObject({ code: 0 })
+    expect(await run(['key', 'export', '--out', out, '--data', data], env)).toMatchObject({ code: 1 })
+    expect(await stop(node)).toBe(0)
+    const text = await readFile(path, 'utf8')
+    const entries = text
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    expect(entries.map(({ subject, action, outcome }) => `${subject} ${action} ${outcome}`)).toEqual([
+      'operator start allowed',
+      'operator export allowed',
+      'operator export failed',
+      'operator stop allowed'
+    ])
+    expect(exported.stderr).toContain(entries[1].reference)
+    expectNoSecret({ ...exported, stdout: text }, { bytes: await readFile(out) })
+  })
+
+  it('says so when its audit log cannot be written, and goes on: the key can be read by other means', async () => {
+    const key = await givenKey()
+    const env = { REGISTRY_LOG_AUDIT_PATH: folder }
+    const exported = await run(['key', 'export', '--out', '-', '--data', data], env)
+    expect(exported).toMatchObject({ code: 0, stderr: expect.stringMatching(/no entry of the audit log.*EISDIR/) })
+    expectNoSecret({ ...exported, stdout: '' }, key)
+  })
+
   it('writes to standard output when told to, both forms read back as the same key', async () => {
     const { peerId } = await givenKey()
     const { stdout } = await command('export', '--format', 'pem-pkcs8-cleartext', '--out', '-')

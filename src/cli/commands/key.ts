@@ -1,6 +1,9 @@
 import { InvalidArgumentError } from 'commander'
+import type { AuditEntry } from '../../access/ports.ts'
+import { ConfigError } from '../../config.ts'
 import type { KeyFormat } from '../../ipfs/key-format.ts'
 import type { NodeKey } from '../../ipfs/key-identity.ts'
+import type { openAudit } from '../../node/audit.ts'
 import { confirm } from '../confirm.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
 import { CommandFailure } from '../explain.ts'
@@ -62,28 +65,32 @@ export const registerKey: Register = (program, shellFor, done) => {
 }
 
 async function exportKey(shell: Shell, { out, format }: { out?: string; format: KeyFormat }): Promise<void> {
-  const { file } = await findKey(shell)
+  const place = await findKey(shell)
+  const { file } = place
   const { readNodeKey } = await import('../../ipfs/key-identity.ts')
   const key = await readNodeKey(file)
   if (key === undefined) {
     const advice = 'a node makes its key at its first start; name its folder with --data or its file with --config'
     throw new CommandFailure(exitCodes.notFound, `there is no key ${file}: ${advice}`)
   }
-  const { terminal } = shell
-  if (out === '-') {
-    if (terminal.out.isTTY) {
-      throw new CommandFailure(
-        exitCodes.usage,
-        'a key is not shown on a terminal: pipe it on, or name a file with --out'
-      )
-    }
-    terminal.out.write(key.encode(format))
+  if (out === '-' && shell.terminal.out.isTTY) {
+    throw new CommandFailure(exitCodes.usage, 'a key is not shown on a terminal: pipe it on, or name a file with --out')
+  }
+  const { audit, silence } = await openAuditBeside(shell, place)
+  const target = out ?? `${key.peerId}.${formats[format]}`
+  await told(audit, { action: 'export', reference: key.peerId }, () => writeOut(shell, target, key.encode(format)))
+  const { err } = shell.terminal
+  if (target !== '-') err.write(`That is the key of ${key.peerId}: whoever has it can be this node.\n`)
+  if (silence !== undefined) err.write(`This export is no entry of the audit log: ${silence}\n`)
+}
+
+async function writeOut({ terminal }: Shell, target: string, bytes: Uint8Array): Promise<void> {
+  if (target === '-') {
+    terminal.out.write(bytes)
     return
   }
-  const target = out ?? `${key.peerId}.${formats[format]}`
-  await writeSecret(target, key.encode(format))
+  await writeSecret(target, bytes)
   terminal.out.write(`${target}\n`)
-  terminal.err.write(`That is the key of ${key.peerId}: whoever has it can be this node.\n`)
 }
 
 async function importKey(shell: Shell, from: string, { yes }: { yes?: boolean }): Promise<ExitCode> {
@@ -113,22 +120,45 @@ async function replaceKey(shell: Shell, key: NodeKey, yes: boolean): Promise<Exi
   if (old !== undefined && !yes && !(await confirm(shell, question(old, key.peerId), 'to change the peer ID'))) {
     return exitCodes.failure
   }
-  const kept = await audited(shell, place, key)
+  const about = { action: 'key', reference: key.peerId } as const
+  const kept = await told(await openAuditOf(shell, place), about, () => key.putInto(place.file))
   out.write(`${old === undefined ? '' : `old peer ID  ${old}\n`}new peer ID  ${key.peerId}\n`)
   if (kept !== undefined) err.write(`${consequences(kept)}\n`)
   return exitCodes.ok
 }
 
-/** Told to the same audit log that the node would tell. */
-async function audited(shell: Shell, { config, file }: KeyPlace, key: NodeKey): Promise<string | undefined> {
+type Audit = Awaited<ReturnType<typeof openAudit>>
+
+/** The audit log that the node would tell. @throws {ConfigError} when it cannot be written */
+async function openAuditOf(shell: Shell, { config }: KeyPlace, size = config.log.audit.size): Promise<Audit> {
   const { openAudit } = await import('../../node/audit.ts')
   const log = createLog({ ...config.log, formatter: 'text', level: 'warn' }, shell.terminal.err)
-  const audit = await openAudit(config.log.audit, log)
-  const entry = { subject: 'operator', action: 'key', reference: key.peerId } as const
+  return openAudit({ ...config.log.audit, size }, log)
+}
+
+/**
+ * The same, maybe beside a running node, to whom it is left to put the file aside. What cannot be written keeps no key from
+ * being exported, as whoever exports it can read its file: `silence` says why.
+ */
+async function openAuditBeside(shell: Shell, place: KeyPlace): Promise<{ audit?: Audit; silence?: string }> {
   try {
-    const kept = await key.putInto(file)
+    return { audit: await openAuditOf(shell, place, Number.MAX_SAFE_INTEGER) }
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return { silence: error.message }
+  }
+}
+
+async function told<T>(
+  audit: Audit,
+  about: Pick<AuditEntry, 'action' | 'reference'>,
+  work: () => Promise<T>
+): Promise<T> {
+  const entry = { subject: 'operator', ...about }
+  try {
+    const result = await work()
     audit?.record({ ...entry, outcome: 'allowed' })
-    return kept
+    return result
   } catch (error) {
     audit?.record({ ...entry, outcome: 'failed' })
     throw error
