@@ -58,8 +58,8 @@ export function* accessAdvice(config: Config): Generator<string> {
   if (!asksWho(config) && exposed !== undefined) yield nothingAsks(config, exposed)
   const open = exposedAddress(config)
   const { tls, trustproxy } = config.http
-  if (config.auth.htpasswd !== undefined && open !== undefined && tls === undefined && trustproxy.length === 0) {
-    yield `http.addr ${open} is reachable from other machines and speaks plain HTTP: passwords can be read on their way. Set http.tls, or let a proxy on this machine speak TLS and http.addr be 127.0.0.1:5005`
+  if (asksWho(config) && open !== undefined && tls === undefined && trustproxy.length === 0) {
+    yield `http.addr ${open} is reachable from other machines and speaks plain HTTP: passwords and tokens can be read on their way. Set http.tls, or let a proxy on this machine speak TLS and http.addr be 127.0.0.1:5005`
   }
   yield* uselessRules(config)
 }

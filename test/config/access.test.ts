@@ -208,7 +208,9 @@ describe('advice', () => {
     [`http: {trustproxy: loopback}\n${htpasswd}`, []],
     [`${elsewhere}\naccess: open`, [/with access: open, whoever reaches it can push, pull, delete and administer/]],
     [`${tls}\n${htpasswd}`, []],
-    [`${elsewhere}\n${htpasswd}`, [/speaks plain HTTP: passwords can be read on their way/]],
+    [`${elsewhere}\n${htpasswd}`, [/speaks plain HTTP: passwords and tokens can be read on their way/]],
+    [`${elsewhere}\naccess: []`, [/speaks plain HTTP: passwords and tokens/]],
+    [`${elsewhere}\nauth: {token: {${token}, jwks: /j}}`, [/speaks plain HTTP: passwords and tokens/]],
     [`${tls}\naccess: []`, []],
     [
       rule('"user:a"'),
