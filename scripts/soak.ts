@@ -26,6 +26,11 @@ const parts: Record<string, Part> = {
     args: [vitest, 'run', 'test/oci-api/fuzz.test.ts'],
     env: { PINNACE_FUZZ_SECONDS: '600' }
   },
+  timing: {
+    about: 'how long refusals by bitswap take, of what is private and of what is nowhere',
+    args: [vitest, 'run', 'test/node/bitswap-timing.test.ts'],
+    env: { PINNACE_TIMING_WANTS: '3000' }
+  },
   memory: { about: '10 GiB pushed and pulled, memory watched', args: [bench, 'memory'], env: {} }
 }
 

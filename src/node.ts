@@ -94,7 +94,7 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const { registry, suspect } = closers.add(await openRegistry(components, registryInit(config)), it => it.close())
     const access = new NodeAccess(config)
     const blobPath = (digest: Digest): string => blobPlace(storagePaths(folder.path), digest).file
-    const blockComponents = { metadata, files: storage.blobs, authorize: access.authorize, blobPath }
+    const blockComponents = { metadata, files: storage.blobs, dags, authorize: access.authorize, blobPath }
     const blocks = closers.add(openBlockSource(blockComponents), it => it.close())
     return {
       folder: folder.path,

@@ -1,12 +1,21 @@
-import { webcrypto } from 'node:crypto'
+import { createHash, webcrypto } from 'node:crypto'
 import type { CID } from 'multiformats/cid'
 import { RegistryError } from '../errors.ts'
 import type { AbortOptions, BlockHome, BlockPlace } from '../registry/ports.ts'
 import { BlockNotFoundError } from './block-not-found.ts'
 import type { BlockSource, CorruptBlock } from './block-source.ts'
+import { ociLayout } from './dag/image.ts'
+import { servable } from './servable.ts'
 
-const sha256 = 0x12
+const sha256 = { code: 0x12, length: 32 }
 const identity = 0x00
+
+/**
+ * A block of every image. Its bytes are in the specification, so that it tells nothing of who has it; to look through its
+ * homes, as many as there are images, would hold up the node for whoever asks.
+ */
+const layout = new TextEncoder().encode(ociLayout)
+const layoutDigest = createHash('sha256').update(layout).digest()
 
 export interface ReadBlockComponents {
   source: BlockSource
@@ -24,8 +33,9 @@ export async function findBlock(
   options?: AbortOptions
 ): Promise<{ length: number } | undefined> {
   options?.signal?.throwIfAborted()
-  if (cid.multihash.code === identity) return { length: cid.multihash.digest.byteLength }
-  for await (const { place } of servable(source, cid, options)) return { length: place.length }
+  const known = constant(cid)
+  if (known !== undefined) return { length: known.byteLength }
+  for await (const { place } of homesOf(source, cid, options)) return { length: place.length }
   return undefined
 }
 
@@ -41,9 +51,10 @@ export async function readBlock(
   options?: AbortOptions
 ): Promise<Uint8Array> {
   options?.signal?.throwIfAborted()
-  if (cid.multihash.code === identity) return cid.multihash.digest
+  const known = constant(cid)
+  if (known !== undefined) return known
   let failure: { cause: unknown } | undefined
-  for await (const { home, place } of servable(source, cid, options)) {
+  for await (const { home, place } of homesOf(source, cid, options)) {
     try {
       const bytes = await bytesAt(source, cid, home, place, options)
       if (bytes === undefined) continue
@@ -63,11 +74,15 @@ export async function readBlock(
   throw new BlockNotFoundError(cid)
 }
 
-async function* servable(source: BlockSource, cid: CID, options?: AbortOptions) {
-  if (cid.multihash.code !== sha256) return
-  for await (const found of source.blockHomes(cid.multihash.bytes, options)) {
-    if (await source.mayServe(found.home, options)) yield found
-  }
+/** Blocks whose bytes need no looking up. */
+function constant({ multihash }: CID): Uint8Array | undefined {
+  if (multihash.code === identity) return multihash.digest
+  return multihash.code === sha256.code && layoutDigest.equals(multihash.digest) ? layout : undefined
+}
+
+async function* homesOf(source: BlockSource, { multihash }: CID, options?: AbortOptions) {
+  if (multihash.code !== sha256.code || multihash.digest.byteLength !== sha256.length) return
+  yield* servable(source, multihash.bytes, options)
 }
 
 function bytesAt(

@@ -3,7 +3,8 @@ import { anonymous } from '../access/subject.ts'
 import type { BlockSource } from '../ipfs/block-source.ts'
 import type { Digest } from '../oci/digest.ts'
 import { parseDigest } from '../oci/digest.ts'
-import type { AbortOptions, BlobFile, BlobFiles, BlockHome, MetadataStore } from '../registry/ports.ts'
+import { isWholeIn } from '../registry/images/whole.ts'
+import type { AbortOptions, BlobFile, BlobFiles, BlockHome, DagBuilder, MetadataStore } from '../registry/ports.ts'
 
 /** Files kept open for peers that read leaf by leaf. */
 const maxOpen = 32
@@ -13,6 +14,7 @@ const idleMs = 10_000
 export interface BlockSourceComponents {
   metadata: MetadataStore
   files: BlobFiles
+  dags: DagBuilder
   authorize: Authorize
   /** Where a blob's file is. */
   blobPath(digest: Digest): string
@@ -31,7 +33,7 @@ export function openBlockSource(components: BlockSourceComponents): OpenBlockSou
     node: (multihash, options) => metadata.node(multihash, options),
     filePath: async home => (home.startsWith('blob:') ? components.blobPath(digestOfHome(home)) : undefined),
     readRange: (home, offset, length, options) => readRange(metadata, files, home, offset, length, options),
-    mayServe: (home, options) => mayServe(components, digestOfHome(home), options),
+    mayServe: (home, options) => mayServe(components, home, options),
     close: () => files.close()
   }
 }
@@ -50,14 +52,20 @@ async function readRange(
   return files.read(digest, offset, length, options)
 }
 
-async function mayServe(
-  { metadata, authorize }: BlockSourceComponents,
-  digest: Digest,
-  options?: AbortOptions
-): Promise<boolean> {
+async function mayServe(components: BlockSourceComponents, home: BlockHome, options?: AbortOptions): Promise<boolean> {
+  const { metadata, authorize } = components
+  const digest = digestOfHome(home)
+  const open: string[] = []
+  let closed = false
   for await (const repository of metadata.holders(digest, options)) {
-    if (authorize(anonymous, 'pull', repository)) return true
+    if (!authorize(anonymous, 'pull', repository)) closed = true
+    else if (home.startsWith('image:')) open.push(repository)
+    else return true
   }
+  if (open.length === 0 || !closed) return open.length > 0
+  // An image is kept while it is whole in one of its repositories. Where that is a private one, its directory names what
+  // the public one may lack: layers of a platform that was left out.
+  for (const repository of open) if (await isWholeIn(components, repository, digest, options)) return true
   return false
 }
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createAuthorize } from '../../src/access/authorize.ts'
 import { createDebugApp } from '../../src/http/debug-app.ts'
 import { createHttpMetrics } from '../../src/http/metrics.ts'
+import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import { openBlockSource } from '../../src/node/block-source.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { type Answer, memoryLog } from '../http/serve.ts'
@@ -477,7 +478,13 @@ describe('metrics beyond loopback', () => {
 describe('bitswap', () => {
   it('gives what anonymous may pull, whoever else may', async () => {
     const { metadata, files } = guarded.server.store
-    const source = openBlockSource({ metadata, files, authorize: createAuthorize({ rules }), blobPath: () => '' })
+    const source = openBlockSource({
+      metadata,
+      files,
+      dags: new UnixfsDagBuilder(),
+      authorize: createAuthorize({ rules }),
+      blobPath: () => ''
+    })
     try {
       for (const repository of repositories) {
         const digest = await pushBlob(registry(), repository, randomBytes(32))

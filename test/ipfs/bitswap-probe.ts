@@ -66,6 +66,7 @@ export class BitswapProbe {
   readonly libp2p: Libp2p
   #waiting: { count: number; resolve: () => void } | undefined
   #incoming: Stream | undefined
+  #asking: Stream | undefined
   #hold = false
   #breaks = 0
 
@@ -91,15 +92,17 @@ export class BitswapProbe {
   async send(bytes: Uint8Array): Promise<Stream> {
     const [connection] = this.libp2p.getConnections()
     if (connection === undefined) throw new Error('not connected')
-    const stream = await connection.newStream(bitswap)
+    const stream = await connection.newStream(bitswap, { maxOutboundStreams: 1000 })
     if (!stream.send(bytes)) await stream.onDrain()
     return stream
   }
 
-  /** Asks and gives what was told, `count` answers of it. */
+  /** Asks, always on the same stream, and gives what was told, `count` answers of it. */
   async ask(asks: readonly Ask[], count = asks.length): Promise<Told[]> {
     const start = this.told.length
-    await this.send(wantlistMessage(asks))
+    const message = wantlistMessage(asks)
+    if (this.#asking?.status !== 'open') this.#asking = await this.send(message)
+    else if (!this.#asking.send(message)) await this.#asking.onDrain()
     await this.until(start + count)
     return this.told.slice(start)
   }

@@ -6,6 +6,7 @@ import * as raw from 'multiformats/codecs/raw'
 import { create as createMultihash } from 'multiformats/hashes/digest'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Authorize } from '../../src/access/authorize.ts'
+import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import { startIpfs } from '../../src/ipfs/ipfs.ts'
 import { NodeAccess } from '../../src/node/access.ts'
 import { openBlockSource } from '../../src/node/block-source.ts'
@@ -39,6 +40,7 @@ async function serving() {
   const source = openBlockSource({
     metadata: node.metadata,
     files: node.files,
+    dags: new UnixfsDagBuilder(),
     blobPath: digest => blobPlace(storagePaths(node.folder), digest).file,
     authorize: (subject, action, repository) => authorize(subject, action, repository)
   })

@@ -2,20 +2,29 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import { type OpenBlockSource, openBlockSource } from '../../src/node/block-source.ts'
 import { digestOf } from '../../src/oci/digest.ts'
-import { openTemporaryRegistry, pushBlob, pushImage, type TemporaryRegistry } from '../registry/temporary-registry.ts'
+import {
+  indexManifest,
+  openTemporaryRegistry,
+  pushBlob,
+  pushImage,
+  putManifest,
+  type TemporaryRegistry
+} from '../registry/temporary-registry.ts'
 
 let node: TemporaryRegistry
 let source: OpenBlockSource
 let open: (repository: string) => boolean
 
 beforeEach(async () => {
-  node = await openTemporaryRegistry()
+  node = await openTemporaryRegistry({ sparse: 'indexes' })
   open = () => true
   source = openBlockSource({
     metadata: node.metadata,
     files: node.files,
+    dags: new UnixfsDagBuilder(),
     blobPath: digest => join(node.folder, digest),
     authorize: (subject, action, repository) => subject.kind === 'anonymous' && action === 'pull' && open(repository)
   })
@@ -56,6 +65,23 @@ test('a blob or image may be served while any repository that holds it may be pu
   expect(await source.mayServe(`blob:${layer}`)).toBe(true)
   expect(await source.mayServe(`image:${digest}`)).toBe(false)
   expect(await source.mayServe(`blob:${digestOf(Buffer.from('absent'))}`)).toBe(false)
+})
+
+test('an image that is whole only in a private repository is not shown by the public one that has its index alone', async () => {
+  const { manifest, config, layers } = await pushImage(node.registry, 'private/a', 'amd64')
+  const index = indexManifest([manifest])
+  const { digest } = await putManifest(node.registry, 'private/a', index, 'v1')
+  await putManifest(node.registry, 'public/b', index, 'v1')
+  open = name => !name.startsWith('private/')
+  // Its directory names every layer of the private image.
+  expect(await source.mayServe(`image:${digest}`)).toBe(false)
+  expect(await source.mayServe(`manifest:${digest}`)).toBe(true)
+  for (const blob of [config, ...layers]) await pushBlob(node.registry, 'public/b', blob)
+  await putManifest(node.registry, 'public/b', manifest)
+  expect(await source.mayServe(`image:${digest}`)).toBe(true)
+  open = () => true
+  await node.registry.deleteManifest('public/b', digestOf(manifest))
+  expect(await source.mayServe(`image:${digest}`)).toBe(true)
 })
 
 test('a leaf that several blobs have may be served by the homes that are public, and by no other', async () => {

@@ -1,18 +1,18 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import type { Log } from '../../registry/ports.ts'
+import { Beat } from './beat.ts'
 import type { Blocks } from './blocks.ts'
 import { drained } from './drained.ts'
-import { encodeMessage, type Presence, type Wantlist } from './message.ts'
+import { encodeMessage, type Wantlist } from './message.ts'
 import type { Holder, Places } from './places.ts'
+import { presencesOf, Told } from './told.ts'
 import { type Want, Wants } from './wants.ts'
 
 export const protocol = '/ipfs/bitswap/1.2.0'
 
 /** Bytes up to which a block is sent where only its presence was asked, as Kubo does. */
 const smallBlock = 1024
-/** Presences in one message at most, about 40 KiB. */
-const maxPresences = 1024
 /** ms one block may take on its way out. A peer slower than 1 MiB in 5 minutes is given up. */
 const sendTimeout = 5 * 60_000
 /** ms to open a stream. */
@@ -45,6 +45,8 @@ export class Session implements Holder {
   readonly #peer: PeerId
   readonly #components: SessionComponents
   readonly #wants = new Wants()
+  readonly #told = new Told()
+  readonly #beat = new Beat(() => this.#start())
   readonly #closing = new AbortController()
   #running = false
   #failures = 0
@@ -59,6 +61,7 @@ export class Session implements Holder {
 
   update(wantlist: Wantlist): void {
     this.#wants.update(wantlist)
+    this.#beat.start()
     this.#start()
   }
 
@@ -74,6 +77,7 @@ export class Session implements Holder {
 
   close(): void {
     this.#closing.abort()
+    this.#beat.stop()
     clearTimeout(this.#idle)
     this.#wants.clear()
     this.#stream?.abort(new Error('the peer is gone'))
@@ -86,7 +90,7 @@ export class Session implements Holder {
       .catch((error: unknown) => this.#giveUp(error))
       .finally(() => {
         this.#running = false
-        if (this.#wants.size > 0) this.#start()
+        if (this.#wants.size > 0 || this.#told.isDue(this.#beat.count)) this.#start()
       })
   }
 
@@ -100,26 +104,30 @@ export class Session implements Holder {
   }
 
   async #answerAll(ahead: Ahead[]): Promise<void> {
-    const told: Want[] = []
-    const presences: Presence[] = []
     for (;;) {
       while (ahead.length < this.#components.places.depth && this.#wants.size > 0) this.#readAhead(ahead)
       const [next] = ahead
       if (next === undefined) break
       const answer = await this.#fresh(next)
-      if (answer !== undefined && 'have' in answer) {
-        told.push(next.want)
-        presences.push({ cid: next.want.cid, have: answer.have })
-      }
+      if (answer !== undefined && 'have' in answer) this.#tell(next.want, answer.have)
       const block = answer !== undefined && 'bytes' in answer ? { cid: next.want.cid, bytes: answer.bytes } : undefined
-      const last = ahead.length === 1 && this.#wants.size === 0
-      if (block !== undefined || presences.length >= maxPresences || (last && presences.length > 0)) {
-        await this.#sendOr(() => [...told, ...ahead.map(({ want }) => want)], encodeMessage(presences, block))
-        told.length = presences.length = 0
-      }
+      if (block !== undefined || this.#told.full) await this.#sendOut(ahead, block)
       ahead.shift()
       this.#release(answer)
     }
+    await this.#sendOut(ahead)
+  }
+
+  /** That it is here is told with the next message; that it is not, with the first one after the next beat. */
+  #tell(want: Want, have: boolean): void {
+    this.#told.add(want, have, have ? this.#beat.count : this.#beat.count + 1)
+    if (!have) this.#beat.start()
+  }
+
+  async #sendOut(ahead: readonly Ahead[], block?: { cid: CID; bytes: Uint8Array }): Promise<void> {
+    const told = this.#told.take(this.#beat.count)
+    if (told.length === 0 && block === undefined) return
+    await this.#sendOr(() => [...told, ...ahead].map(({ want }) => want), encodeMessage(presencesOf(told), block))
   }
 
   #readAhead(ahead: Ahead[]): void {
@@ -217,6 +225,7 @@ export class Session implements Holder {
   #giveUp(cause: unknown): void {
     if (this.#failures >= maxFailures) {
       this.#wants.clear()
+      this.#told.clear()
       this.#failures = 0
     }
     this.#stream?.abort(cause instanceof Error ? cause : new Error(String(cause)))

@@ -1,11 +1,12 @@
 import type { BlockSource } from '../block-source.ts'
-import type { Answers, Question } from './messages.ts'
+import { servable } from '../servable.ts'
+import { type Answers, homesAtOnce, type Question } from './messages.ts'
 
 /** Answers a question of the thread, from the index and the access rule as they are now. */
 export async function answer(source: BlockSource, question: Question): Promise<Answers[keyof Answers]> {
   switch (question.kind) {
     case 'homes':
-      return await servable(source, question.multihash)
+      return await someHomes(source, question.multihash, question.skip)
     case 'node':
       return owned(await source.node(question.multihash))
     case 'path':
@@ -15,10 +16,14 @@ export async function answer(source: BlockSource, question: Question): Promise<A
   }
 }
 
-async function servable(source: BlockSource, multihash: Uint8Array): Promise<Answers['homes']> {
+/** A block may be in thousands of blobs; nearly always the first will do. */
+async function someHomes(source: BlockSource, multihash: Uint8Array, skip: number): Promise<Answers['homes']> {
   const homes: Answers['homes'] = []
-  for await (const found of source.blockHomes(multihash)) {
-    if (await source.mayServe(found.home)) homes.push(found)
+  let seen = 0
+  for await (const found of servable(source, multihash)) {
+    if (seen++ < skip) continue
+    homes.push(found)
+    if (homes.length === homesAtOnce) break
   }
   return homes
 }

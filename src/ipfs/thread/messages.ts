@@ -5,10 +5,12 @@ import type { IpfsSetting } from '../setting-error.ts'
 
 export type ThreadData = IpfsInit
 
+export const homesAtOnce = 2
+
 /** What the thread has to know from the one that holds the index. */
 export type Question =
-  /** Homes of a block that anonymous may read. */
-  | { kind: 'homes'; multihash: Uint8Array }
+  /** Homes of a block that anonymous may read, at most {@link homesAtOnce}, behind those told already. */
+  | { kind: 'homes'; multihash: Uint8Array; skip: number }
   | { kind: 'node'; multihash: Uint8Array }
   | { kind: 'path'; home: BlockHome }
   | { kind: 'range'; home: BlockHome; offset: number; length: number }

@@ -1,6 +1,6 @@
 import type { BlockHome, BlockPlace } from '../../registry/ports.ts'
 import type { BlockSource } from '../block-source.ts'
-import type { Answers, Question, SentError } from './messages.ts'
+import { type Answers, homesAtOnce, type Question, type SentError } from './messages.ts'
 import { OpenFiles } from './open-files.ts'
 
 interface Waiting {
@@ -24,7 +24,11 @@ export class RemoteSource implements BlockSource {
   }
 
   async *blockHomes(multihash: Uint8Array): AsyncGenerator<{ home: BlockHome; place: BlockPlace }> {
-    yield* await this.#ask({ kind: 'homes', multihash })
+    for (let skip = 0; ; skip += homesAtOnce) {
+      const homes = await this.#ask({ kind: 'homes', multihash, skip })
+      yield* homes
+      if (homes.length < homesAtOnce) return
+    }
   }
 
   node(multihash: Uint8Array): Promise<Uint8Array | undefined> {

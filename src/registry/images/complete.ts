@@ -10,7 +10,7 @@ import {
   type Precondition,
   PreconditionFailed
 } from '../ports.ts'
-import { type ImageManifest, imageManifest, imageMembers } from './members.ts'
+import { type ImageComponents, type ImageManifest, imageManifest, imageMembers } from './members.ts'
 
 /** An image's record and what a batch needs to store it, or `undefined` while the image is incomplete. */
 export async function buildImage(
@@ -84,13 +84,13 @@ async function completeImage(
 }
 
 export async function readImageManifest(
-  registration: Registration,
+  { metadata }: Pick<ImageComponents, 'metadata'>,
   repository: string,
   digest: Digest,
   options?: AbortOptions
 ): Promise<ImageManifest | undefined> {
-  const revision = await registration.metadata.revision(repository, digest, options)
-  const bytes = revision === undefined ? undefined : await registration.metadata.manifestBytes(digest, options)
+  const revision = await metadata.revision(repository, digest, options)
+  const bytes = revision === undefined ? undefined : await metadata.manifestBytes(digest, options)
   if (revision === undefined || bytes === undefined) return undefined
   return imageManifest(repository, digest, bytes)
 }

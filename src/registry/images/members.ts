@@ -8,6 +8,9 @@ import type { AbortOptions, ImageMember } from '../ports.ts'
 /** Nested indexes deeper than this have no image CID; nothing real comes near. */
 const maxDepth = 32
 
+/** What an image is read from. */
+export type ImageComponents = Pick<Registration, 'metadata' | 'dags'>
+
 /** A manifest of a repository whose image is looked at; its bytes may not be committed yet. */
 export interface ImageManifest {
   repository: string
@@ -35,7 +38,7 @@ export function imageManifest(repository: string, digest: Digest, bytes: Uint8Ar
  * pure function of its manifest, so it does not matter which repository is looked at.
  */
 export async function imageMembers(
-  registration: Registration,
+  registration: ImageComponents,
   image: ImageManifest,
   options?: AbortOptions
 ): Promise<ImageMember[] | undefined> {
@@ -44,7 +47,7 @@ export async function imageMembers(
 }
 
 async function gather(
-  registration: Registration,
+  registration: ImageComponents,
   image: ImageManifest,
   members: Map<Digest, ImageMember>,
   depth: number,
@@ -65,7 +68,7 @@ async function gather(
 }
 
 async function gatherChild(
-  registration: Registration,
+  registration: ImageComponents,
   repository: string,
   digest: Digest,
   members: Map<Digest, ImageMember>,
@@ -85,7 +88,7 @@ async function gatherChild(
 }
 
 async function gatherBlob(
-  registration: Registration,
+  registration: ImageComponents,
   repository: string,
   digest: Digest,
   members: Map<Digest, ImageMember>,

@@ -1,9 +1,8 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
 import type { AbortOptions, ImageRecord, Mutation } from '../ports.ts'
-import { readImageManifest } from './complete.ts'
-import { imageMembers } from './members.ts'
 import { imageOnlyBlocks } from './only-blocks.ts'
+import { isWholeIn } from './whole.ts'
 
 /**
  * After a blob or manifest left a repository: images that no repository holds whole any more lose their CID, theirs and
@@ -25,8 +24,7 @@ export async function reviseImages(
 
 async function isWholeSomewhere(registration: Registration, digest: Digest, options?: AbortOptions): Promise<boolean> {
   for await (const repository of registration.metadata.holders(digest, options)) {
-    const image = await readImageManifest(registration, repository, digest, options)
-    if (image !== undefined && (await imageMembers(registration, image, options)) !== undefined) return true
+    if (await isWholeIn(registration, repository, digest, options)) return true
   }
   return false
 }
