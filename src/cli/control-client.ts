@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { errorTable, type OciErrorEntry, type Reason, RegistryError, RegistryErrors } from '../errors.ts'
 import { type ErrorLine, reasonHeader } from '../http/control-protocol.ts'
@@ -30,13 +29,7 @@ export class ControlClient {
    */
   async json<T>(method: Method, path: string, body: object | undefined, options?: AbortOptions): Promise<T> {
     const response = await this.call(method, path, body, options)
-    const text = await readText(response.body)
-    try {
-      // The other end is a node of the same protocol version, which only its owner or an admin gets this far with.
-      return JSON.parse(text) as T
-    } catch (cause) {
-      throw new CommandFailure(exitCodes.failure, `${this.name} gives an answer that is none of Pinnace`, { cause })
-    }
+    return this.#parse<T>(await readText(response.body))
   }
 
   /** Lines as they come; leaving the loop hangs up, which stops the work. @throws {RegistryError} */
@@ -48,8 +41,8 @@ export class ControlClient {
   ): AsyncGenerator<Exclude<T, ErrorLine>> {
     const { body: answer } = await this.call(method, path, body, options)
     try {
-      for await (const text of createInterface({ input: answer, crlfDelay: Infinity })) {
-        const line = JSON.parse(text) as Exclude<T, ErrorLine> | ErrorLine
+      for await (const text of linesOf(answer)) {
+        const line = this.#parse<Exclude<T, ErrorLine> | ErrorLine>(text)
         if ('error' in line) {
           const { reason, errors } = line.error
           throw errorOf(isReason(reason) ? reason : 'UNKNOWN', errors)
@@ -57,7 +50,7 @@ export class ControlClient {
         yield line
       }
     } catch (error) {
-      if (answer.errored === null) throw error
+      if (answer.errored !== error) throw error
       options?.signal?.throwIfAborted()
       throw new CommandFailure(exitCodes.failure, `${this.name} broke off its answer; its log says why`, {
         cause: error
@@ -87,9 +80,18 @@ export class ControlClient {
   close(): void {
     this.#transport.close()
   }
+
+  #parse<T>(text: string): T {
+    try {
+      // The other end is a node of the same protocol version, which only its owner or an admin gets this far with.
+      return JSON.parse(text) as T
+    } catch (cause) {
+      throw new CommandFailure(exitCodes.failure, `${this.name} gives an answer that is none of Pinnace`, { cause })
+    }
+  }
 }
 
-/** Bytes of one answer that is no stream; an image index with thousands of platforms is below one MiB. */
+/** Bytes of one answer, or of one line of it; an image index with thousands of platforms is below one MiB. */
 const longest = 16 * 1024 * 1024
 
 async function readText(body: Readable): Promise<string> {
@@ -97,9 +99,29 @@ async function readText(body: Readable): Promise<string> {
   let text = ''
   for await (const chunk of body) {
     text += chunk
-    if (text.length > longest) throw new CommandFailure(exitCodes.failure, 'the answer is longer than any of a node')
+    if (text.length > longest) throw tooLong()
   }
   return text
+}
+
+/** Without their ends; `node:readline` would hold a line of any length. */
+async function* linesOf(body: Readable): AsyncGenerator<string> {
+  body.setEncoding('utf8')
+  let rest = ''
+  for await (const chunk of body) {
+    const [first = '', ...more] = String(chunk).split('\n')
+    rest += first
+    for (const text of more) {
+      yield rest
+      rest = text
+    }
+    if (rest.length > longest) throw tooLong()
+  }
+  if (rest !== '') yield rest
+}
+
+function tooLong(): CommandFailure {
+  return new CommandFailure(exitCodes.failure, 'the answer is longer than any of a node')
 }
 
 function entriesIn(text: string): OciErrorEntry[] {

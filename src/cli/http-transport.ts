@@ -6,6 +6,7 @@ import { bodyHeaders, type ControlRequest, type ControlResponse, type ControlTra
 import { exitCodes } from './exit-codes.ts'
 import { CommandFailure } from './explain.ts'
 import type { RemoteHost } from './remote-host.ts'
+import { printable } from './terminal.ts'
 
 /** ms that a node may work without a word: scrub says something after each blob, and the largest take minutes. */
 const longestSilence = 30 * 60_000
@@ -90,5 +91,5 @@ const untrusted = new Set([
 /** Its origin and path: what follows them may be a secret of somebody's. */
 function printableTarget(location: string): string {
   const { origin, pathname } = URL.parse(location) ?? { origin: '', pathname: location.replace(/[?#].*$/s, '') }
-  return `${origin}${pathname}`.slice(0, 200)
+  return printable(`${origin}${pathname}`.slice(0, 200))
 }

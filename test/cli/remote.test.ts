@@ -134,6 +134,42 @@ describe('a node elsewhere', () => {
     expect((await run(['ls', '--host', closed])).stderr).toMatch(/^pinnace: the node at \S+ does not answer: /)
   })
 
+  it('that means no good neither writes to the terminal nor fills the memory', async () => {
+    const version = JSON.stringify({ version: '1', protocol: 1 })
+    const hostile = async (listener: RequestListener) => {
+      const host = await plain((request, response) => {
+        if (request.url?.endsWith('/version')) response.end(version)
+        else listener(request, response)
+      })
+      return run(['ls', '--host', host, '--token-file', tokenFile])
+    }
+    const redirected = await hostile((_request, response) => {
+      response.socket?.end(
+        'HTTP/1.1 302 Found\r\nLocation: \x9b2J\x9b31mpinnace\r\nContent-Length: 0\r\n\r\n',
+        'latin1'
+      )
+    })
+    expect(redirected.code).toBe(1)
+    expect(redirected.stderr).toMatch(/^pinnace: .* redirects to [\x20-\x7e\ufffd]*\n$/)
+
+    const garbage = await hostile((_request, response) => void response.end('no JSON\x1b[2J\n'))
+    expect(garbage).toMatchObject({ code: 1, stderr: expect.stringMatching(/^pinnace: .* none of Pinnace\n$/) })
+
+    let sent = 0
+    const endless = await hostile((_request, response) => {
+      const more = () => {
+        while (!response.destroyed && sent < 1 << 30) {
+          sent += 1 << 20
+          if (!response.write('x'.repeat(1 << 20))) return void response.once('drain', more)
+        }
+        response.end()
+      }
+      more()
+    })
+    expect(endless).toMatchObject({ code: 1, stderr: expect.stringMatching(/longer than any of a node\n$/) })
+    expect(sent).toBeLessThan(200 << 20)
+  }, 60_000)
+
   it('may redirect, and the token does not go there', async () => {
     const elsewhere = await plain(await adminApi())
     const redirecting = await plain((request, response) => {
