@@ -16,13 +16,13 @@ export interface Standing {
 
 export const standingAnonymous: Standing = { claim: { kind: 'anonymous' }, subject: () => anonymous }
 
-/** A session of a user, by which it is asked whether it goes on. */
+/** A session of a user, and who knows whether it was taken away. */
 export interface Session {
   id: string
   tokens: OwnTokens
 }
 
-/** A user until the password changes or the session ends; groups are those of the moment. */
+/** A user until the password changes or the session is taken away; groups are those of the moment. */
 export function standingUser(file: PasswordFile, entry: PasswordEntry, session?: Session): Standing {
   let known = entry
   let subject = userOf(entry)
@@ -30,7 +30,7 @@ export function standingUser(file: PasswordFile, entry: PasswordEntry, session?:
   return {
     claim: session === undefined ? claim : { ...claim, session: session.id },
     subject: () => {
-      if (session !== undefined && !session.tokens.hasSession(session.id)) return undefined
+      if (session?.tokens.wasRemoved(session.id)) return undefined
       const current = file.entry(known.name)
       if (current === known) return subject
       if (current === undefined || current.hash !== known.hash) return undefined

@@ -35,6 +35,8 @@ export class OwnTokens {
   readonly #sessionsPerUser: number
   readonly #sessionLifetimeMs: number
   readonly #index = new TokenIndex()
+  /** Sessions taken away, and when, ms since epoch: what was issued for one lives minutes longer. */
+  readonly #removed = new Map<string, number>()
   #changing: Promise<unknown> = Promise.resolve()
 
   /** Use {@link openOwnTokens}. */
@@ -48,7 +50,7 @@ export class OwnTokens {
   async open(): Promise<void> {
     const records: TokenRecord[] = []
     for await (const record of this.#components.store.list()) records.push(record)
-    const over = new Set(records.filter(record => record.kind === 'refresh' && this.#expired(record)))
+    const over = new Set(records.filter(record => record.kind === 'refresh' && this.isExpired(record)))
     // At once, so that they share a sync.
     await Promise.all([...over].map(({ id }) => this.#components.store.delete(id)))
     for (const record of records.sort((one, other) => (one.expiresAt ?? 0) - (other.expiresAt ?? 0))) {
@@ -107,6 +109,7 @@ export class OwnTokens {
         })
       }
       await this.#drop(held)
+      if (held.record.kind === 'refresh') this.#noteRemoval(held.record.id)
       return summaryOf(held.record)
     })
   }
@@ -114,7 +117,7 @@ export class OwnTokens {
   /** Who holds this token at this moment; `undefined` when it was removed or its time is over. */
   subject(id: string): Subject | undefined {
     const held = this.#index.byId(id)
-    return held === undefined || held.record.kind !== 'access' || this.#expired(held.record) ? undefined : held.subject
+    return held === undefined || held.record.kind !== 'access' || this.isExpired(held.record) ? undefined : held.subject
   }
 
   /** The token with this secret, expired or not. */
@@ -125,8 +128,8 @@ export class OwnTokens {
   }
 
   /** Whether the token's time is over. */
-  isExpired(token: TokenSummary): boolean {
-    return this.#expired(token)
+  isExpired({ expiresAt }: TokenSummary): boolean {
+    return expiresAt !== undefined && expiresAt <= this.#components.clock.now()
   }
 
   /**
@@ -151,10 +154,9 @@ export class OwnTokens {
     })
   }
 
-  /** Whether a session goes on. */
-  hasSession(id: string): boolean {
-    const held = this.#index.byId(id)
-    return held?.record.kind === 'refresh' && !this.#expired(held.record)
+  /** Whether a session was taken away; one that made place for others, or whose time is over, was not. */
+  wasRemoved(sessionId: string): boolean {
+    return this.#removed.has(sessionId)
   }
 
   /** A session was used. Written once a day at most, since a pull should cost no sync. */
@@ -214,8 +216,10 @@ export class OwnTokens {
     this.#index.delete(held)
   }
 
-  #expired({ expiresAt }: TokenSummary): boolean {
-    return expiresAt !== undefined && expiresAt <= this.#components.clock.now()
+  #noteRemoval(sessionId: string): void {
+    const now = this.#components.clock.now()
+    for (const [id, at] of this.#removed) if (at <= now - day) this.#removed.delete(id)
+    this.#removed.set(sessionId, now)
   }
 
   /** One change after another: names stay unique and the bounds hold while one is being written. */

@@ -64,7 +64,7 @@ function beginnerOfSession({ offline, credential }: TokenRequest, subject: Subje
   return passwords?.file.entry(subject.name)
 }
 
-/** A bearer belongs to the session that begins with it, and ends with that. */
+/** A bearer belongs to the session that begins with it, and is taken away with that. */
 function inSession(claim: BearerClaims['subject'], session: string): BearerClaims['subject'] {
   return claim.kind === 'user' ? { ...claim, session } : claim
 }

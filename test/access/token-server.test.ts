@@ -177,6 +177,16 @@ describe('a refresh token', () => {
     await expect(issue({ credential: { type: 'refresh', token: first } })).resolves.toBeDefined()
   })
 
+  it('leaves its bearers when it made place for others: nobody took anything away', async () => {
+    const first = await issue({ credential: alice, offline: true })
+    for (let n = 0; n < 64; n++) await login()
+    await expect(issue({ credential: { type: 'refresh', token: first.refreshToken ?? '' } })).rejects.toMatchObject(
+      unauthorized
+    )
+    const caller = await node.authentication.identify(`Bearer ${first.token}`, '192.0.2.1')
+    expect(caller).toMatchObject({ subject: { name: 'alice' } })
+  })
+
   it('is not it when it was used a moment ago', async () => {
     const kept = await login()
     for (let n = 0; n < 100; n++) {
