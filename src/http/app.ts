@@ -134,6 +134,7 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
     const exchange = new Exchange(request, response, { id, client, headers, expectsContinue, state })
     connection.current = exchange
     components.metrics?.started()
+    if (connection.surplus === 'ipfs.limits.client.connections') components.metrics?.limited('connections')
     const closed = Promise.withResolvers<void>()
     response.once('close', () => {
       exchange.close()

@@ -19,7 +19,7 @@ export interface HttpMetrics {
   started(): void
   finished(sample: RequestSample): void
   /** A request of a client that makes too many, by which of its limits. */
-  limited(limit: 'rate' | 'requests' | 'uploads'): void
+  limited(limit: 'rate' | 'requests' | 'uploads' | 'connections'): void
 }
 
 interface Series {

@@ -2,9 +2,11 @@ import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { connect as connectTls } from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Connections, type ConnectionsInit } from '../../src/http/connections.ts'
+import { createHttpMetrics } from '../../src/http/metrics.ts'
 import { createCertificate, hasOpenssl } from './certificate.ts'
 import { serve } from './serve.ts'
 
@@ -400,6 +402,37 @@ describe('connections of one client', () => {
     await open(3)
     await expect.poll(() => surplus).toEqual([undefined, undefined, undefined])
   })
+
+  const outside = Object.values(networkInterfaces())
+    .flatMap(list => list ?? [])
+    .find(({ family, internal }) => family === 'IPv4' && !internal)?.address
+
+  it.skipIf(outside === undefined)(
+    'are answered 429, but for a proxy’s (needs: an address that is not loopback)',
+    async () => {
+      const host = outside ?? ''
+      const metrics = createHttpMetrics()
+      const limits = { client: { connections: 1 } }
+      const ask = (port: number, agent: http.Agent) =>
+        new Promise<string>((resolve, reject) => {
+          const request = http.get({ host, port, path: '/v2/', agent }, response => {
+            response.setEncoding('utf8').on('data', text => resolve(`${response.statusCode} ${text}`))
+          })
+          request.on('error', reject)
+        })
+      const agent = new http.Agent({ keepAlive: true })
+      onTestFinished(() => agent.destroy())
+      const both = async (port: number) => [await ask(port, agent), await ask(port, new http.Agent())]
+      const client = await serve({ host: '0.0.0.0', init: { limits }, components: { metrics } })
+      expect(await both(client.port)).toEqual([
+        '200 {}',
+        expect.stringMatching(/^429 .*ipfs\.limits\.client\.connections/)
+      ])
+      expect(await metrics.registry.metrics()).toContain('pinnace_http_limited_total{limit="connections"} 1')
+      const proxy = await serve({ host: '0.0.0.0', init: { limits, trustProxy: [host] } })
+      expect(await both(proxy.port)).toEqual(['200 {}', '200 {}'])
+    }
+  )
 
   it.each<[string, Omit<ConnectionsInit, 'halfClosedMs'>]>([
     ['with a limit of 0', { limit: 100, perClient: 0 }],
