@@ -1,10 +1,12 @@
 import { RegistryError } from '../errors.ts'
 import type { BackOff } from './back-off.ts'
+import { networkOf } from './back-off-source.ts'
 import type { Fingerprint } from './fingerprint.ts'
 import { type Standing, standingToken, standingUser } from './identify-standing.ts'
 import type { OwnTokens } from './own-tokens.ts'
 import { kindOfSecret } from './own-tokens-format.ts'
 import type { AuditLog, PasswordFile, PasswordHash } from './ports.ts'
+import { Remembered } from './remembered.ts'
 
 /** Users with passwords. */
 export interface Passwords {
@@ -21,14 +23,22 @@ export interface SignInComponents {
   audit?: AuditLog
 }
 
+export interface SignInInit {
+  /** Passwords remembered as right. Default 16,384. */
+  remembered?: number
+}
+
 /** Checks user names and passwords, the same way for `/v2` and `/token`. */
 export class SignIn {
   readonly #components: SignInComponents
   /** Checks under way: five requests at once with one password cost one hash. */
   readonly #underWay = new Map<string, Promise<Standing>>()
+  /** Passwords that were right, for where they came from: a cluster that pulls with one asks for hundreds of tokens. */
+  readonly #right: Remembered<Standing>
 
-  constructor(components: SignInComponents) {
+  constructor(components: SignInComponents, init: SignInInit = {}) {
     this.#components = components
+    this.#right = new Remembered(init.remembered ?? 16_384)
   }
 
   /**
@@ -41,12 +51,17 @@ export class SignIn {
     if (kind === 'access') return this.byToken(password, source)
     // Nobody's password, so no guess: a client that sends it there must not turn away everybody behind its address.
     if (kind === 'refresh') throw refreshTokenOnly()
-    const key = this.#components.fingerprint(source, username, password)
+    const { fingerprint, backOff } = this.#components
+    const key = fingerprint(networkOf(source), username, password)
+    const right = this.#right.get(key)
+    if (right?.subject() !== undefined && !backOff.closed(source, username)) return right
     const joined = this.#underWay.get(key)
     if (joined !== undefined) return joined
     const checking = this.#check(username, password, source).finally(() => this.#underWay.delete(key))
     this.#underWay.set(key, checking)
-    return checking
+    const standing = await checking
+    this.#right.set(key, standing)
+    return standing
   }
 
   /** @throws {RegistryError} UNAUTHORIZED */

@@ -57,10 +57,10 @@ const anonymousCaller: Caller = { subject: anonymous }
 
 /** Tells who asks. See {@link Authentication}. */
 export function createAuthentication(components: AuthenticationComponents, init: AuthenticationInit): Authentication {
-  const { backOff: backOffInit, remembered: _, lifetimeMs, ...challenge } = init
+  const { backOff: backOffInit, remembered = 16_384, lifetimeMs, ...challenge } = init
   const backOff = new BackOff(components, backOffInit)
-  const signIn = new SignIn({ ...components, backOff, fingerprint: createFingerprint() })
-  const identifier = new Identifier(components, { signIn, backOff, remembered: init.remembered ?? 16_384 })
+  const signIn = new SignIn({ ...components, backOff, fingerprint: createFingerprint() }, { remembered })
+  const identifier = new Identifier(components, { signIn, backOff, remembered })
   const identify: Authentication['identify'] = (...request) => identifier.identify(...request)
   if (!('own' in components.bearers)) return { challenge, identify }
   const tokenServer = createTokenServer(

@@ -45,6 +45,32 @@ describe('a token', () => {
     expect(decodeJwt(token)).toMatchObject({ iss: service, aud: service, sub: 'alice', access: granted })
   })
 
+  it('costs one hash for any number of them, from one network, while the password is the same', async () => {
+    const { username, password } = { username: 'alice', password: 'correct horse' }
+    const forms: TokenRequest['credential'][] = [
+      alice,
+      { type: 'authorization', header: basic(username, password) },
+      { type: 'authorization', header: basic(username, password).replace('Basic', 'basic') }
+    ]
+    for (const credential of [...forms, ...forms]) await issue({ credential, scopes: [app] })
+    await node.authentication.identify(basic(username, password), '192.0.2.1')
+    expect(node.hashed).toBe(1)
+    await issue({ credential: alice, source: '198.51.100.1' })
+    expect(node.hashed).toBe(2)
+    await node.user(username, 'battery staple')
+    for (const credential of forms) await expect(issue({ credential })).rejects.toMatchObject(unauthorized)
+  })
+
+  it('is not given for the right password in the midst of guesses, though it is remembered', async () => {
+    await issue({ credential: alice })
+    const tooMany = { reason: 'TOOMANYREQUESTS' }
+    const guess = (n: number) => issue({ credential: { type: 'password', username: 'alice', password: `guess ${n}` } })
+    for (let n = 0; n < 5; n++) await expect(guess(n)).rejects.toMatchObject(unauthorized)
+    await issue({ credential: alice })
+    for (let n = 0; n < 30; n++) await expect(guess(n)).rejects.toMatchObject(tooMany)
+    await expect(issue({ credential: alice })).rejects.toMatchObject(tooMany)
+  })
+
   it('is given to anonymous too, for what anonymous may', async () => {
     const wanted = [app, { type: 'repository', name: 'public/base', actions: ['pull', 'push'] }]
     const { scopes, refreshToken } = await issue({ scopes: wanted, offline: true })
