@@ -33,7 +33,10 @@ export class SignIn {
   readonly #components: SignInComponents
   /** Checks under way: five requests at once with one password cost one hash. */
   readonly #underWay = new Map<string, Promise<Standing>>()
-  /** Passwords that were right, for where they came from: a cluster that pulls with one asks for hundreds of tokens. */
+  /**
+   * Passwords that were right. For where they came from nothing is asked again: a cluster that pulls with one wants hundreds
+   * of tokens. From elsewhere back-off is asked as ever, and no hash made.
+   */
   readonly #right: Remembered<Standing>
 
   constructor(components: SignInComponents, init: SignInInit = {}) {
@@ -61,6 +64,7 @@ export class SignIn {
     this.#underWay.set(key, checking)
     const standing = await checking
     this.#right.set(key, standing)
+    this.#right.set(fingerprint(username, password), standing)
     return standing
   }
 
@@ -80,17 +84,18 @@ export class SignIn {
   }
 
   async #check(username: string, password: string, source: string): Promise<Standing> {
-    const { passwords, backOff } = this.#components
+    const { passwords, backOff, fingerprint } = this.#components
     if (passwords === undefined) {
       throw unauthorized('this registry has no passwords: use a token made by "pinnace token create" as the password')
     }
     const { file, hash } = passwords
     const attempt = backOff.begin(source, username)
+    const right = this.#right.get(fingerprint(username, password))
     let matches: boolean
     const entry = file.entry(username)
     try {
-      // A name that nobody has costs the same, or the time taken would tell who is there.
-      matches = await hash.matches(password, entry?.hash ?? file.decoy(username))
+      // A name that nobody has costs the same as a wrong password, or the time taken would tell who is there.
+      matches = right?.subject() !== undefined || (await hash.matches(password, entry?.hash ?? file.decoy(username)))
     } catch (error) {
       attempt.abandoned()
       throw error
