@@ -1,9 +1,9 @@
+import { longestName } from '../access/identify-credential.ts'
 import { InvalidText } from './credential-file.ts'
 
 const bcrypt = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/
 /** Least of the algorithm, and the most a client would wait for: each step doubles the time, and 12 takes about 0.2 s. */
 const costs = { least: 4, most: 16 }
-const longestName = 255
 const mostUsers = 100_000
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const control = /[\u0000-\u001f\u007f]/
