@@ -16,7 +16,7 @@ import {
   type VersionResponse
 } from './control-protocol.ts'
 import { type LineWriter, streamLines } from './control-stream.ts'
-import { answerErrors } from './ops-routes.ts'
+import { answerErrors, answerFrameworkErrors } from './ops-routes.ts'
 import { reasonOf } from './reply-error.ts'
 
 /** The node as the control door sees it. */
@@ -49,7 +49,8 @@ export function createControlApp(components: ControlComponents): FastifyInstance
 export function createControlFastify({ log, audit }: ControlComponents, who?: WhoAdministers): FastifyInstance {
   // A body that does not fit its schema is refused, never bent until it does.
   const ajv = { customOptions: { removeAdditional: false, coerceTypes: false } }
-  const app = fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true, ajv })
+  const frameworkErrors = answerFrameworkErrors(log)
+  const app = fastify({ logger: false, bodyLimit: 64 * 1024, forceCloseConnections: true, ajv, frameworkErrors })
   answerErrors(app, log)
   if (audit !== undefined) auditControl(app, audit, who)
   app.addHook('onError', async (_request, reply, error) => void reply.header(reasonHeader, reasonOf(error)))

@@ -10,7 +10,7 @@ import { createHostCheck, type HostCheckInit } from './host-check.ts'
 import { isLoopbackListener } from './listen.ts'
 import { createLocations } from './location.ts'
 import type { HttpMetrics } from './metrics.ts'
-import { answerErrors, sendHealth } from './ops-routes.ts'
+import { answerErrors, answerFrameworkErrors, sendHealth } from './ops-routes.ts'
 import { createOriginCheck } from './origin-check.ts'
 import { bareSecurityHeaders } from './security-headers.ts'
 import { createClientOf } from './source.ts'
@@ -28,10 +28,15 @@ export interface DebugComponents {
   audit?: AuditLog
 }
 
+/** Connections and ms of a whole request: whoever scrapes needs one and next to nothing, and files are the registry's. */
+const maxConnections = 64
+const requestTimeout = 10_000
+
 /** `http.debug.addr`: what an operator's network may see and clients may not. */
 export function createDebugApp(components: DebugComponents, init: HostCheckInit = {}): FastifyInstance {
   const { metrics, health, log, access, audit } = components
-  const app = fastify({ logger: false })
+  const app = fastify({ logger: false, bodyLimit: 1024, requestTimeout, frameworkErrors: answerFrameworkErrors(log) })
+  app.server.maxConnections = maxConnections
   answerErrors(app, log)
   const visitors = new WeakMap<object, Visitor>()
   if (audit !== undefined) {

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import https from 'node:https'
+import { type AddressInfo, connect } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openAccess } from '../../src/access/authorize.ts'
 import { createApp } from '../../src/http/app.ts'
@@ -55,6 +57,28 @@ describe('metrics', () => {
     expect((await debug.inject('/debug/health')).statusCode).toBe(200)
     expect((await debug.inject('/nothing')).json().errors[0].code).toBe('UNSUPPORTED')
   })
+})
+
+it('the debug listener takes few connections, small requests, and tells errors as all doors do', async () => {
+  const debug = createDebugApp({ log: memoryLog() })
+  onTestFinished(() => debug.close())
+  await debug.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = debug.server.address() as AddressInfo
+  const broken = await ask(port, '/%zz')
+  expect(broken).toMatchObject({ status: 400, codes: ['UNSUPPORTED'] })
+  const sockets = Array.from({ length: 64 }, () => connect(port, '127.0.0.1'))
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+  })
+  const probe = () =>
+    ask(port, '/livez').then(
+      ({ status }) => status,
+      () => 'cut'
+    )
+  await Promise.all(sockets.map(socket => once(socket, 'connect')))
+  await expect.poll(probe).toBe('cut')
+  sockets[0]?.destroy()
+  await expect.poll(probe).toBe(200)
 })
 
 describe('access log', () => {
