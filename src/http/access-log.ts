@@ -37,7 +37,7 @@ export function logAccess(log: Log, exchange: Exchange): void {
       requestId: exchange.id,
       method: request.method,
       url: loggableUrl(exchange),
-      status: response.statusCode,
+      status: exchange.loggedStatus,
       complete: response.writableFinished,
       received: exchange.received,
       sent: exchange.sent,

@@ -216,7 +216,7 @@ function sampleOf(exchange: Exchange) {
   return {
     route: exchange.route,
     method: exchange.request.method ?? '',
-    status: exchange.response.statusCode,
+    status: exchange.loggedStatus,
     seconds: (performance.now() - exchange.startedAt) / 1000,
     received: exchange.received,
     sent: exchange.sent

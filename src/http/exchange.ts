@@ -116,6 +116,11 @@ export class Exchange {
     return this.contentLength !== 0
   }
 
+  /** Status for logs and metrics; 499, as others call it, where the client hung up before there was one. */
+  get loggedStatus(): number {
+    return this.status ?? (this.response.headersSent ? this.response.statusCode : 499)
+  }
+
   /** Aborts when the client hangs up. */
   get signal(): AbortSignal {
     if (this.#aborter === undefined) {

@@ -81,6 +81,21 @@ it('the debug listener takes few connections, small requests, and tells errors a
   await expect.poll(probe).toBe(200)
 })
 
+it('a client that hung up before its answer is counted and logged as that, not as served', async () => {
+  const metrics = createHttpMetrics()
+  const served = await serve({ components: { metrics }, init: { accessLog: true } })
+  const gate = Promise.withResolvers<void>()
+  served.registry.gate = gate.promise
+  const wire = await served.connect()
+  wire.socket.write('GET /v2/app/manifests/v1 HTTP/1.1\r\nHost: x\r\n\r\n')
+  await expect.poll(() => served.registry.signals.length).toBe(1)
+  wire.socket.resetAndDestroy()
+  const counted = 'pinnace_http_requests_total{route="end-3",method="GET",status="499"} 1'
+  await expect.poll(() => metrics.registry.metrics()).toContain(counted)
+  gate.resolve()
+  expect(served.log.lines.find(({ message }) => message === 'request')?.fields).toMatchObject({ status: 499 })
+})
+
 describe('access log', () => {
   it('has one line a request, and no credential in any', async () => {
     const served = await serve({ init: { accessLog: true } })
