@@ -15,13 +15,15 @@ export interface Listing<S, T> {
   wanted?(item: S): boolean
   /** Bytes, of items that have no small bound. */
   size?(item: S): number
+  /** Items to look at. Default {@link maxLooks}. */
+  looks?: number
 }
 
 /** The page of a list that such a request gets; `maxBytes` is passed by its first item at most. */
 export async function pageOf<S, T>(
   items: AsyncIterable<S>,
   { limit, maxBytes = Number.POSITIVE_INFINITY }: Pick<PageRequest, 'limit' | 'maxBytes'>,
-  { key, value, wanted = () => true, size = () => 0 }: Listing<S, T>
+  { key, value, wanted = () => true, size = () => 0, looks = maxLooks }: Listing<S, T>
 ): Promise<Page<T>> {
   const page: T[] = []
   if (limit <= 0) return { items: page }
@@ -29,7 +31,7 @@ export async function pageOf<S, T>(
   let looked = { key: '', items: 0, bytes: 0 }
   let bytes = 0
   for await (const item of items) {
-    if (looked.items >= maxLooks || looked.bytes >= maxLookedBytes) return { items: page, next: looked.key }
+    if (looked.items >= looks || looked.bytes >= maxLookedBytes) return { items: page, next: looked.key }
     const length = size(item)
     looked = { key: key(item), items: looked.items + 1, bytes: looked.bytes + length }
     if (!wanted(item)) continue
