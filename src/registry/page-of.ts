@@ -27,11 +27,13 @@ export async function pageOf<S, T>(
 ): Promise<Page<T>> {
   const page: T[] = []
   if (limit <= 0) return { items: page }
+  // Whoever may ask for so many may have them looked at.
+  const most = Math.max(looks, limit + 1)
   let last = ''
   let looked = { key: '', items: 0, bytes: 0 }
   let bytes = 0
   for await (const item of items) {
-    if (looked.items >= looks || looked.bytes >= maxLookedBytes) return { items: page, next: looked.key }
+    if (looked.items >= most || looked.bytes >= maxLookedBytes) return { items: page, next: looked.key }
     const length = size(item)
     looked = { key: key(item), items: looked.items + 1, bytes: looked.bytes + length }
     if (!wanted(item)) continue

@@ -193,8 +193,12 @@ export interface Registry {
    *   with `Retry-After`, or BLOB_TOO_LARGE
    */
   openBlob(repository: string, digest: Digest, options?: OpenBlobOptions): Promise<BlobReading>
-  /** end-10: takes the blob out of the repository; GC frees the bytes when no repository holds it. @throws BLOB_UNKNOWN */
-  deleteBlob(repository: string, digest: Digest, options?: AbortOptions): Promise<void>
+  /**
+   * end-10: takes the blob out of the repository; GC frees the bytes when no repository holds it.
+   *
+   * @throws {RegistryError} BLOB_UNKNOWN, what `refuseBelow` gives for a tag above it, UNAVAILABLE
+   */
+  deleteBlob(repository: string, digest: Digest, options?: AbortOptions & { refuseBelow?: RefuseMove }): Promise<void>
 
   /** end-4a, end-4c. @throws {RegistryError} TOOMANYREQUESTS when too many sessions are open */
   startUpload(repository: string, algorithm: DigestAlgorithm, options?: AbortOptions): Promise<UploadView>
@@ -238,14 +242,14 @@ export interface Registry {
    */
   putManifest(repository: string, request: PutManifestRequest, options?: AbortOptions): Promise<PutManifestResult>
   /**
-   * end-9 by digest: its tags go with it, or none of it all.
+   * end-9 by digest: its tags go with it, or none of it all; of more than 2,000 most go before it.
    *
-   * @throws {RegistryError} MANIFEST_UNKNOWN, MANIFEST_CHANGED, what `refuseMove` gives
+   * @throws {RegistryError} MANIFEST_UNKNOWN, MANIFEST_CHANGED, what `refuseMove` gives, or `refuseBelow` for a tag above it
    */
   deleteManifest(
     repository: string,
     digest: Digest,
-    options?: AbortOptions & { refuseMove?: RefuseMove; ifMatch?: IfMatch }
+    options?: AbortOptions & { refuseMove?: RefuseMove; refuseBelow?: RefuseMove; ifMatch?: IfMatch }
   ): Promise<void>
   /** end-9 by tag: only the tag goes. @throws {RegistryError} MANIFEST_UNKNOWN, MANIFEST_CHANGED */
   deleteTag(repository: string, tag: string, options?: AbortOptions & { ifMatch?: IfMatch }): Promise<void>

@@ -4,6 +4,7 @@ import { RegistryError } from '../../src/errors.ts'
 import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { mediaTypes } from '../../src/oci/media-types.ts'
+import { maxTagsAtOnce } from '../../src/registry/manifests/untag.ts'
 import {
   imageManifest,
   indexManifest,
@@ -187,6 +188,28 @@ describe('a manifest', () => {
     await node.registry.deleteTag('a', 'x', { ifMatch: [one.digest, two.digest] })
     await node.registry.deleteManifest('a', one.digest, { ifMatch })
     await expect(node.registry.getManifest('a', { digest: one.digest })).rejects.toMatchObject({ status: 404 })
+  })
+
+  test('with thousands of tags goes in steps, or not at all', async () => {
+    const { digest, manifest } = await pushImage(node.registry, 'a', 'v1', [10])
+    const tags = Array.from({ length: 2.5 * maxTagsAtOnce }, (_, at) => `t${at}`)
+    for (let at = 0; at < tags.length; at += 500)
+      await node.registry.putManifest('a', { bytes: manifest, mediaType: '', tags: tags.slice(at, at + 500) })
+    const { metadata } = node
+    const sizes: number[] = []
+    const commit = metadata.commit.bind(metadata)
+    vi.spyOn(metadata, 'commit').mockImplementation((mutations, ...rest) => {
+      sizes.push(mutations.length)
+      return commit(mutations, ...rest)
+    })
+    const refusal = new RegistryError('DENIED')
+    const refuseMove = (tag: string) => (tag === 'v1' ? refusal : undefined)
+    await expect(node.registry.deleteManifest('a', digest, { refuseMove })).rejects.toBe(refusal)
+    expect((await node.registry.listTags('a', { limit: 10_000 })).items).toHaveLength(tags.length + 1)
+    await node.registry.deleteManifest('a', digest)
+    expect(Math.max(...sizes)).toBeLessThan(maxTagsAtOnce + 20)
+    await expect(node.registry.getManifest('a', { tag: 't0' })).rejects.toMatchObject({ status: 404 })
+    await expect(node.registry.getManifest('a', { digest })).rejects.toMatchObject({ status: 404 })
   })
 
   test('deletes: a tag alone, a manifest with its tags', async () => {

@@ -19,6 +19,8 @@ it('says that something follows only when something does', async () => {
   expect(await pageOf(numbers(3).items, { limit: 3 }, how)).toEqual({ items: [1, 2, 3] })
   expect(await pageOf(numbers(4).items, { limit: 3 }, how)).toEqual({ items: [1, 2, 3], next: '3' })
   expect(await pageOf(numbers(4).items, { limit: 0 }, how)).toEqual({ items: [] })
+  const all = Array.from({ length: 2 * maxLooks }, (_, at) => at + 1)
+  expect((await pageOf(numbers(2 * maxLooks).items, { limit: 2 * maxLooks }, how)).items).toEqual(all)
   const odd = { ...how, wanted: (item: number) => item % 2 === 1 }
   expect(await pageOf(numbers(6).items, { limit: 3 }, odd)).toEqual({ items: [1, 3, 5] })
   expect(await pageOf(numbers(7).items, { limit: 3 }, odd)).toEqual({ items: [1, 3, 5], next: '5' })

@@ -5,32 +5,38 @@ import { blockMultihashes } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
 import { dropImage, reviseImages } from '../images/revise.ts'
 import { type AbortOptions, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
-import type { IfMatch, RefuseMove } from '../registry.ts'
+import type { IfMatch } from '../registry.ts'
+import { belowTagsConditions } from './below-tags.ts'
 import { getManifest, manifestUnknown } from './get.ts'
 import { changed, matches } from './if-match.ts'
 import { leafHashes } from './leaf-hashes.ts'
+import { type UntagOptions, untagMost } from './untag.ts'
 
 /** Rounds against pushes that set tags meanwhile. */
 const maxRounds = 5
 
 /**
- * end-9 by digest: the manifest leaves the repository, and every tag that points at it, in one batch. Its referrers stay.
+ * end-9 by digest: the manifest leaves the repository, and every tag that points at it, in one batch unless there are
+ * thousands of them. Its referrers stay.
  *
- * @throws {RegistryError} MANIFEST_UNKNOWN, MANIFEST_CHANGED, what `refuseMove` gives for one of the tags, UNAVAILABLE
+ * @throws {RegistryError} MANIFEST_UNKNOWN, MANIFEST_CHANGED, what `refuseMove` gives for one of the tags or `refuseBelow` for
+ *   one above it, UNAVAILABLE
  */
 export async function deleteManifest(
   registration: Registration,
   repository: string,
   digest: Digest,
-  { ifMatch, ...options }: RemoveOptions & { ifMatch?: IfMatch } = {}
+  { ifMatch, refuseBelow, ...options }: RemoveOptions & { refuseBelow?: RefuseMove; ifMatch?: IfMatch } = {}
 ): Promise<void> {
   // What a digest names never changes: either it can match or not.
   if (ifMatch !== undefined && !matches(ifMatch, digest)) {
     const { digest: current } = await getManifest(registration, repository, { digest }, options)
     throw changed({ current })
   }
+  await untagMost(registration, repository, digest, options)
   for (let round = 1; round <= maxRounds; round++) {
-    if (await removeRevision(registration, repository, digest, [], options)) return
+    const conditions = await belowTagsConditions(registration, repository, digest, refuseBelow, options)
+    if (await removeRevision(registration, repository, digest, conditions, options)) return
     if ((await readRevision(registration, repository, digest, options)) === undefined) {
       throw await manifestUnknown(registration, repository, { digest }, options)
     }
@@ -41,9 +47,7 @@ export async function deleteManifest(
   })
 }
 
-export interface RemoveOptions extends AbortOptions {
-  refuseMove?: RefuseMove
-}
+export type RemoveOptions = UntagOptions
 
 /** `false` when there is no such manifest, a condition does not hold, or it was tagged meanwhile. */
 export async function removeRevision(

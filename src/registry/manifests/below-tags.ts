@@ -1,0 +1,44 @@
+import type { Digest } from '../../oci/digest.ts'
+import type { Registration } from '../components.ts'
+import type { AbortOptions, Precondition } from '../ports.ts'
+import type { RefuseMove } from '../registry.ts'
+
+/**
+ * What must hold for a blob or manifest to be taken away from below the tags of its repository. Where nothing references it,
+ * that is how it must stay. Elsewhere a tag that is set in this very moment at another manifest above it is not seen.
+ *
+ * @param refuseBelow - asked of every tag whose manifest needs the digest, straight or by an index; absent: no tag matters
+ * @throws {RegistryError} what `refuseBelow` gives
+ */
+export async function belowTagsConditions(
+  registration: Registration,
+  repository: string,
+  digest: Digest,
+  refuseBelow: RefuseMove | undefined,
+  options?: AbortOptions
+): Promise<Precondition[]> {
+  if (refuseBelow === undefined) return []
+  const referenced = await askTagsAbove(registration, repository, digest, refuseBelow, options)
+  return referenced ? [] : [{ type: 'unreferenced', repository, digest }]
+}
+
+/** Whether there is anything above. */
+async function askTagsAbove(
+  registration: Registration,
+  repository: string,
+  digest: Digest,
+  refuseBelow: RefuseMove,
+  options?: AbortOptions
+): Promise<boolean> {
+  const { metadata } = registration
+  let referenced = false
+  for await (const parent of metadata.parents(repository, digest, options)) {
+    referenced = true
+    for await (const tag of metadata.tagsOf(repository, parent, options)) {
+      const refusal = refuseBelow(tag)
+      if (refusal !== undefined) throw refusal
+    }
+    await askTagsAbove(registration, repository, parent, refuseBelow, options)
+  }
+  return referenced
+}
