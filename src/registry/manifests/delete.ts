@@ -5,7 +5,7 @@ import { blockMultihashes } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
 import { dropImage, reviseImages } from '../images/revise.ts'
 import { type AbortOptions, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
-import type { IfMatch } from '../registry.ts'
+import type { IfMatch, RefuseMove } from '../registry.ts'
 import { belowTagsConditions } from './below-tags.ts'
 import { getManifest, manifestUnknown } from './get.ts'
 import { changed, matches } from './if-match.ts'
@@ -33,6 +33,8 @@ export async function deleteManifest(
     const { digest: current } = await getManifest(registration, repository, { digest }, options)
     throw changed({ current })
   }
+  // Before any tag goes: it may be refused.
+  await belowTagsConditions(registration, repository, digest, refuseBelow, options)
   await untagMost(registration, repository, digest, options)
   for (let round = 1; round <= maxRounds; round++) {
     const conditions = await belowTagsConditions(registration, repository, digest, refuseBelow, options)
