@@ -10,7 +10,7 @@ import { yamux } from '@libp2p/yamux'
 import { MemoryBlockstore } from 'blockstore-core'
 import fc from 'fast-check'
 import { createHeliaLight } from 'helia'
-import type { CID } from 'multiformats/cid'
+import { CID } from 'multiformats/cid'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { FrameReader } from '../../src/ipfs/bitswap/frames.ts'
 import { BitswapServer } from '../../src/ipfs/bitswap/server.ts'
@@ -79,6 +79,34 @@ describe('Wants', () => {
     expect(wants.met(entry('0').cid)).toBe(false)
     expect(wants.met(entry('4095').cid)).toBe(true)
     expect(wants.take()?.cid.toString()).toBe(entry('4095').cid.toString())
+  })
+
+  it('gives each want as it was asked, and keeps nothing of the message it came in', () => {
+    const message = Buffer.concat([entry('a').cid.bytes, Buffer.alloc(MiB)])
+    const cid = CID.decode(message.subarray(0, 36))
+    const wants = new Wants()
+    wants.update({ full: false, entries: [{ ...entry('a', { presenceOnly: true, sendDontHave: false }), cid }] })
+    const want = wants.take()
+    expect(want).toMatchObject({ presenceOnly: true, sendDontHave: false })
+    expect(want?.cid.equals(cid)).toBe(true)
+    expect(want?.cid.bytes.buffer.byteLength).toBeLessThan(MiB)
+  })
+
+  it('keeps less of each peer when there are many', () => {
+    const many = { full: false, entries: Array.from({ length: 5000 }, (_, index) => entry(String(index))) }
+    const kept = (peers: number): { pending: number; unmet: number } => {
+      const wants = new Wants(() => peers)
+      wants.update(many)
+      const pending = wants.size
+      for (let want = wants.take(); want !== undefined; want = wants.take()) wants.keepUnmet(want)
+      return { pending, unmet: many.entries.filter(({ cid }) => wants.met(cid)).length }
+    }
+    expect([1, 16, 64, 300].map(kept)).toEqual([
+      { pending: 4096, unmet: 1024 },
+      { pending: 4096, unmet: 1024 },
+      { pending: 1024, unmet: 512 },
+      { pending: 256, unmet: 109 }
+    ])
   })
 
   it('keeps the age of a want for which only a private block came', () => {

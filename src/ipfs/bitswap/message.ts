@@ -12,6 +12,7 @@ const maxCid = 168
 const maxEntries = 8192
 
 export interface WantEntry {
+  /** A view of the message: whoever keeps it keeps the message. */
   cid: CID
   cancel: boolean
   /** Only whether it is here is asked, not the block. */
@@ -91,8 +92,7 @@ function decodeEntry(bytes: Uint8Array): WantEntry | undefined {
     if (number === 5) flags.sendDontHave = value === 1
   }
   if (cid === undefined) throw new RangeError('a wantlist entry without a CID')
-  // A copy: a view would keep the whole message in memory for as long as the block is wanted.
-  return cid.byteLength > maxCid ? undefined : { cid: CID.decode(cid.slice()), ...flags }
+  return cid.byteLength > maxCid ? undefined : { cid: CID.decode(cid), ...flags }
 }
 
 /**

@@ -122,8 +122,13 @@ export class BitswapServer {
     const known = this.#sessions.get(key)
     if (known !== undefined) return known
     const { libp2p, blocks, log } = this.#components
-    const connections = (peer: PeerId): Connection[] => libp2p.getConnections(peer)
-    const session = new Session(remotePeer, { blocks, places: this.#places, log, connections })
+    const session = new Session(remotePeer, {
+      blocks,
+      places: this.#places,
+      connections: peer => libp2p.getConnections(peer),
+      peers: () => this.#sessions.size,
+      log
+    })
     this.#sessions.set(key, session)
     return session
   }

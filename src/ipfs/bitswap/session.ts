@@ -29,6 +29,8 @@ export interface SessionComponents {
   /** Shared with the sessions of other peers. */
   places: Places
   connections(peer: PeerId): Connection[]
+  /** How many peers are served, this one too. */
+  peers(): number
   log: Log
 }
 
@@ -44,7 +46,7 @@ interface Ahead {
 export class Session implements Holder {
   readonly #peer: PeerId
   readonly #components: SessionComponents
-  readonly #wants = new Wants()
+  readonly #wants: Wants
   readonly #told = new Told()
   readonly #beat = new Beat(() => this.#start())
   readonly #closing = new AbortController()
@@ -57,6 +59,7 @@ export class Session implements Holder {
   constructor(peer: PeerId, components: SessionComponents) {
     this.#peer = peer
     this.#components = components
+    this.#wants = new Wants(components.peers)
   }
 
   update(wantlist: Wantlist): void {

@@ -1,4 +1,4 @@
-import type { CID } from 'multiformats/cid'
+import { CID } from 'multiformats/cid'
 import type { Wantlist } from './message.ts'
 
 /** A block that a peer asked for. */
@@ -8,12 +8,35 @@ export interface Want {
   sendDontHave: boolean
 }
 
-/** Wants kept of one peer that are still to be answered, and that could not be met. */
-const maxPending = 4096
-const maxUnmet = 1024
+/** Wants kept that are still to be answered, and that could not be met: of one peer, of all, and of one of however many. */
+const pendingLimits = { most: 4096, all: 65_536, least: 256 }
+const unmetLimits = { most: 1024, all: 32_768, least: 64 }
 
-function keyOf(cid: CID): string {
-  return Buffer.from(cid.multihash.bytes).toString('latin1')
+function limit({ most, all, least }: typeof pendingLimits, peers: number): number {
+  return Math.min(most, Math.max(least, Math.floor(all / peers)))
+}
+
+/** A want as it is kept: the CID's bytes in a string take a fifth of the memory of a `CID`, and peers may fill it. */
+interface Kept {
+  cid: string
+  presenceOnly: boolean
+  sendDontHave: boolean
+}
+
+function keyOf({ multihash }: CID): string {
+  return textOf(multihash.bytes)
+}
+
+function textOf({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
+}
+
+function kept({ cid, presenceOnly, sendDontHave }: Want): Kept {
+  return { cid: textOf(cid.bytes), presenceOnly, sendDontHave }
+}
+
+function wanted({ cid, ...flags }: Kept): Want {
+  return { cid: CID.decode(Buffer.from(cid, 'latin1')), ...flags }
 }
 
 /**
@@ -22,8 +45,14 @@ function keyOf(cid: CID): string {
  * half a minute.
  */
 export class Wants {
-  readonly #pending = new Map<string, Want>()
-  readonly #unmet = new Map<string, Want>()
+  readonly #pending = new Map<string, Kept>()
+  readonly #unmet = new Map<string, Kept>()
+  readonly #peers: () => number
+
+  /** @param peers How many peers want something now: with many, each may want less. */
+  constructor(peers: () => number = () => 1) {
+    this.#peers = peers
+  }
 
   get size(): number {
     return this.#pending.size
@@ -34,6 +63,7 @@ export class Wants {
       this.#pending.clear()
       this.#unmet.clear()
     }
+    const maxPending = limit(pendingLimits, this.#peers())
     for (const { cid, cancel, presenceOnly, sendDontHave } of entries) {
       const key = keyOf(cid)
       this.#unmet.delete(key)
@@ -42,7 +72,7 @@ export class Wants {
       } else if (this.#pending.has(key) || this.#pending.size < maxPending) {
         // A block that was asked for stays asked for when its presence is asked after it.
         const whole = this.#pending.get(key)?.presenceOnly === false
-        this.#pending.set(key, { cid, presenceOnly: presenceOnly && !whole, sendDontHave })
+        this.#pending.set(key, kept({ cid, presenceOnly: presenceOnly && !whole, sendDontHave }))
       }
     }
   }
@@ -51,7 +81,7 @@ export class Wants {
   take(): Want | undefined {
     for (const [key, want] of this.#pending) {
       this.#pending.delete(key)
-      return want
+      return wanted(want)
     }
     return undefined
   }
@@ -59,7 +89,7 @@ export class Wants {
   /** The answer did not get out. */
   putBack(want: Want): void {
     const key = keyOf(want.cid)
-    if (!this.#pending.has(key)) this.#pending.set(key, want)
+    if (!this.#pending.has(key)) this.#pending.set(key, kept(want))
   }
 
   /** The block of a want is here. */
@@ -74,7 +104,8 @@ export class Wants {
   keepUnmet(want: Want): void {
     const key = keyOf(want.cid)
     if (this.#pending.has(key) || this.#unmet.has(key)) return
-    this.#unmet.set(key, want)
+    this.#unmet.set(key, kept(want))
+    const maxUnmet = limit(unmetLimits, this.#peers())
     for (const oldest of this.#unmet.keys()) {
       if (this.#unmet.size <= maxUnmet) break
       this.#unmet.delete(oldest)
