@@ -5,7 +5,7 @@ import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { create as createMultihash } from 'multiformats/hashes/digest'
 import { identity } from 'multiformats/hashes/identity'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { CorruptBlock } from '../../src/ipfs/block-source.ts'
 import { BlobBlockstore } from '../../src/ipfs/blockstore.ts'
 import type { BlockHome } from '../../src/registry/ports.ts'
@@ -149,6 +149,15 @@ describe('BlobBlockstore', () => {
     const cid = CID.createV1(raw.code, identity.digest(Buffer.from('inline')))
     expect(await store.has(cid)).toBe(true)
     expect((await read(cid)).toString()).toBe('inline')
+  })
+
+  it('knows the file of every image without looking for one that has it', async () => {
+    const { store, source, read } = await subject()
+    const asked = vi.spyOn(source, 'blockHomes')
+    const layout = Buffer.from('{"imageLayoutVersion":"1.0.0"}')
+    expect(await store.has(rawCid(layout))).toBe(true)
+    expect(await read(rawCid(layout))).toEqual(layout)
+    expect(asked).not.toHaveBeenCalled()
   })
 
   it('refuses to be written, emptied or listed', async () => {

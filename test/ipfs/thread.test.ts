@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto'
 import { readdir, readlink, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CID } from 'multiformats/cid'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { CorruptBlock } from '../../src/ipfs/block-source.ts'
 import { type Ipfs, startIpfs } from '../../src/ipfs/ipfs.ts'
 import { OpenFiles } from '../../src/ipfs/thread/open-files.ts'
 import type { BlockHome, Log } from '../../src/registry/ports.ts'
 import { BitswapProbe } from './bitswap-probe.ts'
 import { FileSource } from './file-source.ts'
+import { rawCid } from './serving.ts'
 import { silentLog } from './silent-log.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -67,6 +68,27 @@ describe('the thread', () => {
     await writeFile(join(folder, 'mended'), bytes)
     await rename(join(folder, 'mended'), path)
     expect(await probe.ask([{ cid: root }])).toEqual([{ block: bytes }])
+  })
+
+  it('looks for no more homes of a block than it needs, and for all of them when it needs them', async () => {
+    const { folder, source, corrupt, address } = await serving()
+    const shared = randomBytes(MiB)
+    const paths = Array.from({ length: 8 }, (_, index) => join(folder, `blob-${index}`))
+    for (const path of paths) {
+      await writeFile(path, Buffer.concat([shared, randomBytes(10)]))
+      await source.addFile(path)
+    }
+    const asked = vi.spyOn(source, 'mayServe')
+    const probe = await BitswapProbe.connect(address)
+    const whole = async (): Promise<boolean> => {
+      const [told] = await probe.ask([{ cid: rawCid(shared) }])
+      return told !== undefined && 'block' in told && told.block.equals(shared)
+    }
+    expect(await whole()).toBe(true)
+    expect(asked.mock.calls.length).toBeLessThan(4)
+    for (const path of paths.slice(0, 7)) await writeFile(path, randomBytes(MiB + 10))
+    expect(await whole()).toBe(true)
+    await eventually(() => corrupt.length === 7)
   })
 
   it('is started again when it dies, as the same peer', async () => {

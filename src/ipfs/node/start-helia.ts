@@ -46,6 +46,8 @@ interface Addresses {
 function libp2pOptions(privateKey: Ed25519PrivateKey, addresses: Addresses): Libp2pOptions<Services> {
   return {
     privateKey,
+    // What every stranger is told. By default it is the versions of Helia, libp2p and Node, to look their faults up by.
+    nodeInfo: { userAgent: 'pinnace' },
     addresses,
     transports: [tcp()],
     // TLS is native, noise is JavaScript: first what costs less.
