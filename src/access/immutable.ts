@@ -25,6 +25,11 @@ export function immutableMessage(rule: ImmutableRule, tag: string): string {
   return `the tag ${tag} cannot be moved or deleted: tags ${rule.tags} of ${rule.repositories.text} are immutable by this registry's configuration (immutable); push under another tag`
 }
 
+/** What whoever tries to delete a part of the image of such a tag is told. */
+export function immutablePartMessage(rule: ImmutableRule, tag: string, digest: string): string {
+  return `${digest} cannot be deleted: the image of the tag ${tag} has it, and tags ${rule.tags} of ${rule.repositories.text} are immutable by this registry's configuration (immutable)`
+}
+
 /** Whether at least one tag can match it. */
 export function isTagPattern(text: string): boolean {
   return /^[a-zA-Z0-9_*][a-zA-Z0-9._*-]{0,127}$/.test(text)

@@ -71,8 +71,8 @@ immutable:
 - An exact name is more specific than a pattern; of two patterns the one with more literal characters, then the one with more
   components besides \`**\`, then the one with fewer \`**\`, then with fewer \`*\`.
 - \`create\` makes what is new: it moves no tag and changes no manifest that is there. Together with \`delete\` it can put another
-  in the place of a tag, and \`immutable\` is what keeps that. It keeps tags where they are, also for
-  whoever has \`admin\`, but not for \`pinnace rm\`; what is below them can be deleted by whoever has \`delete\`.
+  in the place of a tag, and \`immutable\` is what keeps that: such a tag stays where it is, with all that its image is made of, also
+  for whoever has \`admin\`, but not for \`pinnace rm\`.
 - What anonymous may, everybody may. Whoever has \`admin\` on \`"**"\`, the node as a whole, may everything everywhere.
 - A token's own repositories and actions are rules about that token alone; rules that name it, or \`token\`, join in.
 - With \`auth.token\` the tokens of that server say alone what their holders may: \`push\` includes \`create\`, \`*\` is everything but

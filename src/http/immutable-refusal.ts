@@ -1,11 +1,26 @@
-import { type ImmutableRule, immutableMessage } from '../access/immutable.ts'
+import { type ImmutableRule, immutableMessage, immutablePartMessage } from '../access/immutable.ts'
 import { RegistryError } from '../errors.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { RefuseMove } from '../registry/registry.ts'
+import type { Door } from './door.ts'
 
 /** What whoever tries to move or delete an immutable tag is answered. */
 export function immutableRefusal(rule: ImmutableRule, repository: string, tag: string): RegistryError {
+  return denied(immutableMessage(rule, tag), rule, repository, tag)
+}
+
+/** Refuses to take away what the image of an immutable tag is made of: the tag would stay, and nothing to pull by it. */
+export function refuseBelowImmutable({ immutable }: Door, repository: string, digest: Digest): RefuseMove {
+  return tag => {
+    const rule = immutable(repository, tag)
+    return rule && denied(immutablePartMessage(rule, tag, digest), rule, repository, tag)
+  }
+}
+
+function denied(message: string, rule: ImmutableRule, repository: string, tag: string): RegistryError {
   const { repositories, tags } = rule
   return new RegistryError('DENIED', {
-    message: immutableMessage(rule, tag),
+    message,
     detail: { repository, tag, immutable: { repositories: repositories.text, tags } }
   })
 }

@@ -8,7 +8,7 @@ import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import { openBlockSource } from '../../src/node/block-source.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { type Answer, memoryLog } from '../http/serve.ts'
-import { configBytes, manifestOf, startServer, types } from '../oci-api/server.ts'
+import { configBytes, indexOf, manifestOf, startServer, types } from '../oci-api/server.ts'
 import { pushBlob, pushImage } from '../registry/temporary-registry.ts'
 import { type Guarded, rules, startExternal, startGuarded, type Who } from './guarded-server.ts'
 
@@ -515,6 +515,47 @@ describe('immutable tags', () => {
       (await guarded.server.ask(path, { headers: { Authorization: (await guarded.headerOf('user', '')) ?? '' } }))
         .headers['docker-content-digest']
     ).toBe(digestOf(bytes))
+  })
+
+  it('keep what they are made of', async () => {
+    const remove = (kind: string, digest: string) =>
+      knock('admin token', 'team/app', { method: 'DELETE', path: `/v2/team/app/${kind}/${digest}` })
+    const layer = randomBytes(50)
+    const blob = await pushBlob(guarded.server.store.registry, 'team/app', layer)
+    const loose = await pushBlob(guarded.server.store.registry, 'team/app', randomBytes(50))
+    const child = manifestOf([layer])
+    expect((await knock('push token', 'team/app', put('/v2/team/app/manifests/moving', child))).status).toBe(201)
+    const index = put('/v2/team/app/manifests/fixed-2', indexOf([child]))
+    expect((await knock('push token', 'team/app', { ...index, type: types.index })).status).toBe(201)
+    for (const [kind, digest] of [
+      ['blobs', blob],
+      ['manifests', digestOf(child)]
+    ] as const) {
+      const answer = await remove(kind, digest)
+      expect(answer).toMatchObject({ status: 403, codes: ['DENIED'] })
+      expect(answer.body.toString()).toContain('fixed-2')
+    }
+    expect((await remove('blobs', loose)).status).toBe(202)
+    expect((await remove('blobs', loose)).status).toBe(404)
+  })
+
+  it('are looked for once in each manifest above, of which indexes of indexes make many ways', async () => {
+    const { registry } = guarded.server.store
+    const layer = randomBytes(50)
+    const digest = await pushBlob(registry, 'team/ladder', layer)
+    await pushBlob(registry, 'team/ladder', configBytes)
+    const store = async (bytes: Uint8Array, mediaType: string) => {
+      await registry.putManifest('team/ladder', { bytes, mediaType, tags: [] })
+      return bytes
+    }
+    let rung = [await store(manifestOf([layer]), types.manifest)]
+    for (let step = 0; step < 40; step++) {
+      rung = await Promise.all(
+        ['left', 'right'].map(side => store(indexOf(rung, { annotations: { side, step: `${step}` } }), types.index))
+      )
+    }
+    const path = `/v2/team/ladder/blobs/${digest}`
+    expect((await knock('admin token', 'team/ladder', { method: 'DELETE', path })).status).toBe(202)
   })
 })
 

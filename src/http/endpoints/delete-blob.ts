@@ -1,6 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Door } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
+import { refuseBelowImmutable } from '../immutable-refusal.ts'
 
 /** end-10. */
 export async function deleteBlob(
@@ -8,6 +9,8 @@ export async function deleteBlob(
   exchange: Exchange,
   target: { repository: string; digest: Digest }
 ): Promise<void> {
-  await door.registry.deleteBlob(target.repository, target.digest, exchange.abortable)
-  exchange.send(202, ['Docker-Content-Digest', target.digest])
+  const { repository, digest } = target
+  const refuseBelow = refuseBelowImmutable(door, repository, digest)
+  await door.registry.deleteBlob(repository, digest, { ...exchange.abortable, refuseBelow })
+  exchange.send(202, ['Docker-Content-Digest', digest])
 }

@@ -3,7 +3,7 @@ import type { ManifestReference } from '../../oci/reference.ts'
 import type { Door } from '../door.ts'
 import { parseIfMatch } from '../etag.ts'
 import type { Exchange } from '../exchange.ts'
-import { immutableRefusal } from '../immutable-refusal.ts'
+import { immutableRefusal, refuseBelowImmutable } from '../immutable-refusal.ts'
 
 /** end-9: a digest takes its tags with it, a tag goes alone. */
 export async function deleteManifest(
@@ -16,7 +16,8 @@ export async function deleteManifest(
   const options = { ...exchange.abortable, ...(ifMatch === undefined ? {} : { ifMatch }) }
   if ('digest' in reference) {
     const refuseMove = (tag: string) => refusalOf(door, repository, tag)
-    await door.registry.deleteManifest(repository, reference.digest, { ...options, refuseMove })
+    const refuseBelow = refuseBelowImmutable(door, repository, reference.digest)
+    await door.registry.deleteManifest(repository, reference.digest, { ...options, refuseMove, refuseBelow })
   } else {
     const { tag } = reference
     const refusal = refusalOf(door, repository, tag)

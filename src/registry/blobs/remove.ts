@@ -1,29 +1,53 @@
+import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
 import { reviseImages } from '../images/revise.ts'
-import { type AbortOptions, PreconditionFailed } from '../ports.ts'
+import { belowTagsConditions } from '../manifests/below-tags.ts'
+import { type AbortOptions, type Precondition, PreconditionFailed } from '../ports.ts'
+import type { RefuseMove } from '../registry.ts'
 import { blockMultihashes } from './leaves.ts'
 import { blobUnknown } from './stat.ts'
+
+/** Rounds against pushes that come to need it meanwhile. */
+const maxRounds = 5
 
 /** end-10: the repository loses the blob at once; the bytes go with the next GC, if no other repository has it. */
 export async function deleteBlob(
   registration: Registration,
   repository: string,
   digest: Digest,
-  options?: AbortOptions
+  { refuseBelow, ...options }: AbortOptions & { refuseBelow?: RefuseMove } = {}
 ): Promise<void> {
-  const { metadata } = registration
-  try {
-    await metadata.commit(
-      [{ type: 'deleteLink', repository, digest }],
-      [{ type: 'linkExists', repository, digest }],
-      options
-    )
-  } catch (error) {
-    if (error instanceof PreconditionFailed) throw blobUnknown(digest)
-    throw error
+  for (let round = 1; ; round++) {
+    const below = await belowTagsConditions(registration, repository, digest, refuseBelow, options)
+    if (await unlinkBlob(registration, repository, digest, below, options)) break
+    if (round === maxRounds) {
+      throw new RegistryError('UNAVAILABLE', {
+        message: 'manifests of this blob keep being pushed under its deletion',
+        headers: { 'Retry-After': '1' }
+      })
+    }
   }
   await reviseImages(registration, repository, digest)
+}
+
+/** `false` when one of the conditions does not hold any more. @throws {RegistryError} BLOB_UNKNOWN */
+async function unlinkBlob(
+  { metadata }: Registration,
+  repository: string,
+  digest: Digest,
+  conditions: readonly Precondition[],
+  options: AbortOptions
+): Promise<boolean> {
+  const linked: Precondition = { type: 'linkExists', repository, digest }
+  try {
+    await metadata.commit([{ type: 'deleteLink', repository, digest }], [linked, ...conditions], options)
+    return true
+  } catch (error) {
+    if (!(error instanceof PreconditionFailed)) throw error
+    if (error.failed.some(({ type }) => type === 'linkExists')) throw blobUnknown(digest)
+    return false
+  }
 }
 
 /**

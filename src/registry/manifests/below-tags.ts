@@ -22,23 +22,26 @@ export async function belowTagsConditions(
   return referenced ? [] : [{ type: 'unreferenced', repository, digest }]
 }
 
-/** Whether there is anything above. */
+/** Whether there is anything above. Each manifest is asked once: indexes of indexes have more ways up than members. */
 async function askTagsAbove(
-  registration: Registration,
+  { metadata }: Registration,
   repository: string,
   digest: Digest,
   refuseBelow: RefuseMove,
   options?: AbortOptions
 ): Promise<boolean> {
-  const { metadata } = registration
-  let referenced = false
-  for await (const parent of metadata.parents(repository, digest, options)) {
-    referenced = true
-    for await (const tag of metadata.tagsOf(repository, parent, options)) {
-      const refusal = refuseBelow(tag)
-      if (refusal !== undefined) throw refusal
+  const seen = new Set<Digest>()
+  const pending = [digest]
+  for (let below = pending.pop(); below !== undefined; below = pending.pop()) {
+    for await (const parent of metadata.parents(repository, below, options)) {
+      if (seen.has(parent)) continue
+      seen.add(parent)
+      pending.push(parent)
+      for await (const tag of metadata.tagsOf(repository, parent, options)) {
+        const refusal = refuseBelow(tag)
+        if (refusal !== undefined) throw refusal
+      }
     }
-    await askTagsAbove(registration, repository, parent, refuseBelow, options)
   }
-  return referenced
+  return seen.size > 0
 }
