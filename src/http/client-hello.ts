@@ -17,22 +17,26 @@ export function offeredProtocols(bytes: Uint8Array): OfferedProtocols {
   }
 }
 
+/** Records that a ClientHello may be spread over: it is looked at again with every byte that comes, before anybody is known. */
+const maxRecords = 16
+
 /** The first handshake message; it may be spread over records (RFC 8446, 5.1). */
 function handshakeMessage(bytes: Buffer): Buffer | 'partial' | 'none' {
   const fragments: Buffer[] = []
+  let head = Buffer.alloc(0)
   let wanted = Number.POSITIVE_INFINITY
   let got = 0
   for (let at = 0; got < wanted; ) {
-    if (at < bytes.length && bytes[at] !== handshakeRecord) return 'none'
+    if (fragments.length === maxRecords || (at < bytes.length && bytes[at] !== handshakeRecord)) return 'none'
     if (bytes.length < at + 5) return 'partial'
     const end = at + 5 + bytes.readUInt16BE(at + 3)
     if (end === at + 5) return 'none'
     const fragment = bytes.subarray(at + 5, end)
     fragments.push(fragment)
     got += fragment.length
-    const start = Buffer.concat(fragments)
-    if (start.length > 0 && start[0] !== clientHello) return 'none'
-    if (start.length >= 4) wanted = 4 + start.readUIntBE(1, 3)
+    if (head.length < 4) head = Buffer.concat([head, fragment.subarray(0, 4)])
+    if (head.length > 0 && head[0] !== clientHello) return 'none'
+    if (head.length >= 4) wanted = 4 + head.readUIntBE(1, 3)
     if (got < wanted && bytes.length < end) return 'partial'
     at = end
   }

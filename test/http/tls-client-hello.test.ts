@@ -43,6 +43,10 @@ describe('the protocols of a ClientHello', () => {
       records.push(Buffer.from([22, 3, 1, 0, part.length]), part)
     }
     expect(offeredProtocols(Buffer.concat(records))).toEqual(['acme-tls/1'])
+    // Nobody sends it byte by byte but to be looked at again and again.
+    const bytes = [...message].map(byte => Buffer.from([22, 3, 1, 0, 1, byte]))
+    expect(offeredProtocols(Buffer.concat(bytes.slice(0, 15)))).toBe('partial')
+    expect(offeredProtocols(Buffer.concat(bytes))).toBe('none')
   })
 
   it('none', async () => {
