@@ -75,6 +75,8 @@ function nothingAsks({ access }: Config, exposed: string): string {
 function* uselessRules(config: Config): Generator<string> {
   const { htpasswd, token } = config.auth
   for (const { subject, text, key } of ruleSubjects(config)) {
+    if (subject.kind === 'peer')
+      yield `${key}: ${showValue(text)} has no effect yet, since by IPFS every peer gets what anonymous may pull, and no more`
     if (subject.kind !== 'user' || htpasswd !== undefined) continue
     yield token === undefined
       ? `${key}: ${showValue(text)} has no effect, since there are no users without auth.htpasswd`

@@ -220,6 +220,10 @@ describe('advice', () => {
       `auth: {token: {${token}, jwks: /j}}\n${rule('[token, user]')}`,
       [/access\[0\]\.subject\[1\]: "user" has no effect/]
     ],
+    [
+      rule('peer'),
+      [/access\[0\]\.subject: "peer" has no effect yet, since by IPFS every peer gets what anonymous may/]
+    ],
     [rule('anonymous', '"**"', '[admin]'), [/access\[0\] gives anonymous admin of everything/]]
   ])('%j', async (text, expected) => {
     const warnings = shortWarnings(await loadText(`version: 0.1\n${text}\n`))
