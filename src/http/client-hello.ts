@@ -18,7 +18,7 @@ export function offeredProtocols(bytes: Uint8Array): OfferedProtocols {
 }
 
 /** Records that a ClientHello may be spread over: it is looked at again with every byte that comes, before anybody is known. */
-const maxRecords = 16
+const maxRecords = 64
 
 /** The first handshake message; it may be spread over records (RFC 8446, 5.1). */
 function handshakeMessage(bytes: Buffer): Buffer | 'partial' | 'none' {
