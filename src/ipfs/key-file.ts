@@ -1,7 +1,8 @@
-import { chmod, link, mkdir, open, readFile, realpath, rename, rm } from 'node:fs/promises'
+import { chmod, link, lstat, mkdir, open, readFile, realpath, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import type { Ed25519PrivateKey } from '@libp2p/interface'
+import { draftIn, removeStaleDrafts } from './key-drafts.ts'
 import { decodeKey, KeyFormatError } from './key-format.ts'
 import { IpfsSettingError } from './setting-error.ts'
 
@@ -15,8 +16,17 @@ export async function readKeyFile(file: string): Promise<Ed25519PrivateKey> {
   return decodeKey(await readFile(file))
 }
 
-/** A new file, mode 0600, whole or not at all even over a crash. @throws EEXIST when there is one */
+/**
+ * A new file, mode 0600, whole or not at all even over a crash.
+ *
+ * @throws EEXIST when there is one
+ * @throws {IpfsSettingError} `ipfs.key.file`, when it is a link to a file that is not there
+ */
 export async function writeNewKeyFile(file: string, key: Ed25519PrivateKey): Promise<void> {
+  if (await isLinkToNothing(file)) {
+    const message = `${file} is a link to nothing: put the key where it points, or remove the link for a new one`
+    throw new IpfsSettingError('ipfs.key.file', message)
+  }
   await mkdir(dirname(file), { recursive: true, mode: 0o700 })
   await throughDraft(file, privateKeyToProtobuf(key), draft => link(draft, file))
 }
@@ -71,7 +81,8 @@ async function keepBeside(file: string): Promise<string> {
 }
 
 async function throughDraft(file: string, bytes: Uint8Array, place: (draft: string) => Promise<void>): Promise<void> {
-  const draft = join(dirname(file), `.key-${process.pid}-${Date.now()}`)
+  await removeStaleDrafts(dirname(file))
+  const draft = draftIn(dirname(file))
   const handle = await open(draft, 'wx', 0o600)
   try {
     await handle.writeFile(bytes)
@@ -83,6 +94,16 @@ async function throughDraft(file: string, bytes: Uint8Array, place: (draft: stri
     await rm(draft, { force: true })
   }
   await syncFolder(dirname(file))
+}
+
+/** A secret that should have been mounted. Whoever calls this has seen that it cannot be read. */
+async function isLinkToNothing(file: string): Promise<boolean> {
+  const found = await lstat(file).catch(() => undefined)
+  if (found?.isSymbolicLink() !== true) return false
+  return realpath(file).then(
+    () => false,
+    error => codeOf(error) === 'ENOENT'
+  )
 }
 
 async function syncFolder(folder: string): Promise<void> {

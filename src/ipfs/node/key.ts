@@ -1,7 +1,9 @@
 import { stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Ed25519PrivateKey } from '@libp2p/interface'
 import type { Log } from '../../registry/ports.ts'
+import { removeStaleDrafts } from '../key-drafts.ts'
 import { readKeyFile, writeNewKeyFile } from '../key-file.ts'
 import { IpfsSettingError } from '../setting-error.ts'
 
@@ -13,7 +15,9 @@ import { IpfsSettingError } from '../setting-error.ts'
  */
 export async function loadKey(file: string, log: Log): Promise<Ed25519PrivateKey> {
   try {
-    return await readKey(file, log)
+    const key = await readKey(file, log)
+    await removeStaleDrafts(dirname(file))
+    return key
   } catch (error) {
     if (!isCode(error, 'ENOENT')) throw asSettingError(file, error)
   }

@@ -1,0 +1,37 @@
+import { readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** ms after which nobody is still writing 68 bytes, whatever process has the number by now. */
+const old = 60_000
+const named = /^\.key-(\d+)-\d+$/
+
+/** Where a key is written before it takes its place, in the same folder. */
+export function draftIn(folder: string): string {
+  return join(folder, `.key-${process.pid}-${Date.now()}`)
+}
+
+/**
+ * Removes the drafts of processes that died while they wrote: each is a key that nobody knows to be there. What cannot be
+ * removed, in a folder that others mounted, stays.
+ */
+export async function removeStaleDrafts(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const [, pid] = named.exec(name) ?? []
+    if (pid === undefined) continue
+    const file = join(folder, name)
+    if (!isRunning(Number(pid)) || (await isOld(file))) await rm(file, { force: true }).catch(() => {})
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+  }
+}
+
+async function isOld(file: string): Promise<boolean> {
+  const found = await stat(file).catch(() => undefined)
+  return found !== undefined && Date.now() - found.mtimeMs > old
+}
