@@ -106,6 +106,7 @@ export class Authority {
   readonly #init: AuthorityInit
   readonly #client: Client
   #registered = false
+  #registering: Promise<void> | undefined
 
   constructor({ egress }: AuthorityComponents, init: AuthorityInit) {
     this.#egress = egress
@@ -122,21 +123,37 @@ export class Authority {
     const conversation: Conversation = { egress: this.#egress, signal, retryAt: undefined }
     try {
       return await conversations.run(conversation, async () => {
-        await this.#register()
+        await this.#register(conversation)
         return await questions(this.#client)
       })
     } catch (cause) {
       signal.throwIfAborted()
-      const message = cause instanceof Error ? cause.message : String(cause)
-      throw new AuthorityError(message, { cause, retryAt: conversation.retryAt })
+      throw saidIn(conversation, cause)
     }
   }
 
-  /** An account that exists is found again by its key. */
-  async #register(): Promise<void> {
+  /** An account that exists is found again by its key. One request for all who wait: an authority may trip over two. */
+  async #register(conversation: Conversation): Promise<void> {
     if (this.#registered) return
-    const contact = [`mailto:${this.#init.email}`]
-    await this.#client.createAccount({ termsOfServiceAgreed: true, contact })
-    this.#registered = true
+    this.#registering ??= this.#createAccount(conversation).finally(() => {
+      this.#registering = undefined
+    })
+    await this.#registering
   }
+
+  async #createAccount(conversation: Conversation): Promise<void> {
+    const contact = [`mailto:${this.#init.email}`]
+    try {
+      await this.#client.createAccount({ termsOfServiceAgreed: true, contact })
+      this.#registered = true
+    } catch (cause) {
+      throw saidIn(conversation, cause)
+    }
+  }
+}
+
+/** A failure with when the authority wants to be asked again. */
+function saidIn({ retryAt }: Conversation, cause: unknown): AuthorityError {
+  if (cause instanceof AuthorityError) return cause
+  return new AuthorityError(cause instanceof Error ? cause.message : String(cause), { cause, retryAt })
 }

@@ -62,6 +62,30 @@ describe('an authority', () => {
     expect(retryAt).toBeGreaterThanOrEqual(before + 7_200_000)
     expect(server.seen.filter(({ path }) => path === '/account')).toHaveLength(1)
   })
+
+  it.each([
+    ['makes the account', 201, undefined],
+    ['refuses it', 429, 7200]
+  ])('is asked for an account once, for all names that want one at once: %s', async (_, status, seconds) => {
+    const server = await startServer((request, response) => {
+      const urls = { newNonce: `${server.url}/nonce`, newAccount: `${server.url}/account` }
+      const headers = { 'Content-Type': 'application/json', 'Replay-Nonce': 'abc' }
+      if (request.url === '/dir') return void response.writeHead(200, headers).end(JSON.stringify(urls))
+      if (request.url === '/nonce') return void response.writeHead(200, headers).end()
+      const more = { Location: `${server.url}/account/1`, ...(seconds && { 'Retry-After': String(seconds) }) }
+      setTimeout(() => response.writeHead(status, { ...headers, ...more }).end('{}'), 50)
+    })
+    const egress = createEgress({ named: [namedHost(server.url)] })
+    onTestFinished(() => egress.close())
+    const authority = new Authority({ egress }, { ...init, directoryUrl: `${server.url}/dir` })
+    const before = Date.now()
+    const answers = await Promise.allSettled([1, 2, 3].map(async at => authority.ask(never, async () => at)))
+    expect(server.seen.filter(({ path }) => path === '/account')).toHaveLength(1)
+    if (seconds === undefined) expect(answers.map(({ status }) => status)).toEqual(Array(3).fill('fulfilled'))
+    else
+      for (const answer of answers)
+        expect(answer.status === 'rejected' && answer.reason.retryAt).toBeGreaterThanOrEqual(before + seconds * 1000)
+  })
 })
 
 describe('times', () => {
