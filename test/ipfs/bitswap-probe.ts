@@ -63,6 +63,8 @@ function answersIn(message: Uint8Array): Told[] {
 /** A peer that speaks bitswap byte by byte, so that a test sees what a server really sends. */
 export class BitswapProbe {
   readonly told: Told[] = []
+  /** Bytes of every message that came. */
+  readonly sizes: number[] = []
   readonly libp2p: Libp2p
   #waiting: { count: number; resolve: () => void } | undefined
   #incoming: Stream | undefined
@@ -98,9 +100,9 @@ export class BitswapProbe {
   }
 
   /** Asks, always on the same stream, and gives what was told, `count` answers of it. */
-  async ask(asks: readonly Ask[], count = asks.length): Promise<Told[]> {
+  async ask(asks: readonly Ask[], count = asks.length, full = false): Promise<Told[]> {
     const start = this.told.length
-    const message = wantlistMessage(asks)
+    const message = wantlistMessage(asks, full)
     if (this.#asking?.status !== 'open') this.#asking = await this.send(message)
     else if (!this.#asking.send(message)) await this.#asking.onDrain()
     await this.until(start + count)
@@ -145,7 +147,10 @@ export class BitswapProbe {
     this.#incoming = stream
     const frames = new FrameReader(4 * 1024 * 1024)
     stream.addEventListener('message', ({ data }) => {
-      for (const message of frames.push(data.subarray())) this.told.push(...answersIn(message))
+      for (const message of frames.push(data.subarray())) {
+        this.sizes.push(message.byteLength)
+        this.told.push(...answersIn(message))
+      }
       if (this.#waiting !== undefined && this.told.length >= this.#waiting.count) this.#waiting.resolve()
     })
     if (this.#hold) stream.pause()

@@ -133,3 +133,77 @@ test('whoever waits for a block is not told that it came to a private repository
   await probe.until(before + 1)
   expect(probe.told.slice(before)).toEqual([{ block: open }])
 })
+
+test('however it is asked, private and absent get answers of the same kinds, order and sizes', async () => {
+  const { registry, probe } = await serving()
+  const [secret, known] = [randomBytes(5000), randomBytes(5000)]
+  await pushBlob(registry, 'team/app', secret)
+  await pushBlob(registry, 'public/app', known)
+  const open = { cid: leafCid(known) }
+  /** Kinds and sizes of all that is told when a conversation is about this CID. */
+  const conversation = async (cid: CID) => {
+    const [told, sizes] = [probe.told.length, probe.sizes.length]
+    for (const presenceOnly of [true, false]) {
+      await probe.ask([{ cid, presenceOnly }])
+      // Not to be told: the answer behind it is what comes.
+      await probe.ask([{ cid, presenceOnly, sendDontHave: false }, open], 1)
+      // Wanted, given up and wanted again, in one message and in several.
+      await probe.ask(
+        [
+          { cid, presenceOnly },
+          { cid, cancel: true },
+          { cid, presenceOnly }
+        ],
+        1
+      )
+      await probe.ask([{ cid, cancel: true }, open], 1)
+      await probe.ask([{ cid, presenceOnly }])
+      // Replaced by a whole list, and asked for by one. Never with another answer in one message: a slow machine may join them.
+      await probe.ask([open], 1, true)
+      await probe.ask([{ cid, presenceOnly }], 1, true)
+      // As a presence and as a block at once, which is one want.
+      await probe.ask(
+        [
+          { cid, presenceOnly },
+          { cid, presenceOnly: !presenceOnly }
+        ],
+        1
+      )
+    }
+    return {
+      told: probe.told.slice(told).map(one => ('block' in one ? 'block' : `${one.cid === cid.toString()} ${one.have}`)),
+      sizes: probe.sizes.slice(sizes)
+    }
+  }
+  const forms: ((cid: CID) => CID)[] = [
+    ({ multihash }) => CID.createV1(0x55, multihash),
+    ({ multihash }) => CID.createV1(0x70, multihash),
+    ({ multihash }) => CID.createV1(0x71, multihash),
+    ({ multihash }) => CID.createV0(multihash)
+  ]
+  for (const form of forms) {
+    const absent = await conversation(form(leafCid(randomBytes(20))))
+    expect(absent.told).toContain('true false')
+    expect(await conversation(form(leafCid(secret)))).toEqual(absent)
+  }
+})
+
+test('a want that stands is met by no rule and no mount before it is asked again, and then by the rule as it is', async () => {
+  const { registry, probe, change } = await serving()
+  const bytes = randomBytes(5000)
+  const want = { cid: leafCid(bytes) }
+  const digest = await pushBlob(registry, 'team/app', bytes)
+  const refusal = { cid: want.cid.toString(), have: false }
+  expect(await probe.ask([want])).toEqual([refusal])
+  change(await authorizeBy(rules.replace('public/**', 'team/**')))
+  expect(await probe.ask([want])).toEqual([{ block: bytes }])
+  change(await authorizeBy(rules))
+  expect(await probe.ask([want])).toEqual([refusal])
+  await registry.mountBlob('public/app', digest, 'team/app', () => true)
+  const other = { cid: leafCid(randomBytes(20)) }
+  // What the mount would have sent would have come before the answer to this.
+  expect(await probe.ask([other])).toEqual([{ cid: other.cid.toString(), have: false }])
+  expect(await probe.ask([want])).toEqual([{ block: bytes }])
+  await registry.deleteBlob('public/app', digest)
+  expect(await probe.ask([want])).toEqual([refusal])
+})
