@@ -7,6 +7,7 @@ import type { Guard } from './guard.ts'
 import type { Locations } from './location.ts'
 import type { ManifestHeaders } from './manifest-headers.ts'
 import type { SealedNames } from './sealed-names.ts'
+import type { Slots } from './slots.ts'
 
 /** Settings that endpoints read, all given. */
 export interface DoorInit {
@@ -34,6 +35,8 @@ export interface Door {
   init: DoorInit
   locations: Locations
   bodies: ByteBodies
+  /** Turns to read a list that may be long. */
+  lists: Slots
   sealedNames: SealedNames
   manifestHeaders: ManifestHeaders
 }

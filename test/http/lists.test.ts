@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { listsAtOnce } from '../../src/http/in-turn.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { serve } from './serve.ts'
 
@@ -63,6 +64,34 @@ describe.each([
       expect(await ask(`${path}?${query}`)).toMatchObject({ status: 400, codes: ['UNSUPPORTED'] })
     }
   )
+})
+
+it('of many lists that are asked for at once few are read, the others in their turn, and none for who hung up', async () => {
+  const { ask, registry, connect } = await serve()
+  const gate = Promise.withResolvers<void>()
+  const read = registry.listRepositories.bind(registry)
+  let running = 0
+  let most = 0
+  let count = 0
+  vi.spyOn(registry, 'listRepositories').mockImplementation(async (...args) => {
+    count++
+    most = Math.max(most, ++running)
+    await gate.promise
+    running--
+    return read(...args)
+  })
+  const asked = Array.from({ length: 30 }, () => ask('/v2/_catalog'))
+  await expect.poll(() => running).toBe(listsAtOnce)
+  const wire = await connect()
+  wire.socket.write('GET /v2/_catalog HTTP/1.1\r\nHost: x\r\n\r\n')
+  // Whatever else is asked for does not wait.
+  expect((await ask('/v2/')).status).toBe(200)
+  wire.socket.resetAndDestroy()
+  expect((await ask('/v2/')).status).toBe(200)
+  gate.resolve()
+  for (const answer of await Promise.all(asked)) expect(answer.status).toBe(200)
+  expect(most).toBe(listsAtOnce)
+  expect(count).toBe(30)
 })
 
 describe('referrers', () => {

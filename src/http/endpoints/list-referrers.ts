@@ -4,6 +4,7 @@ import type { ReferrerDescriptor } from '../../registry/ports.ts'
 import type { Page } from '../../registry/registry.ts'
 import type { Door } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
+import { inTurn } from '../in-turn.ts'
 import { nextLink, parsePage } from '../pagination.ts'
 
 /** end-12a, end-12b. A page is an image index of at most the manifest limit, since clients read it as one. */
@@ -18,13 +19,15 @@ export async function listReferrers(
   const page: Page<ReferrerDescriptor> =
     limit === 0
       ? { items: [] }
-      : await door.registry.listReferrers(repository, digest, {
-          limit,
-          maxBytes: door.init.manifestLimit - Buffer.byteLength(render([])),
-          ...(after === undefined ? {} : { after }),
-          ...filter,
-          signal: exchange.signal
-        })
+      : await inTurn(door.lists, exchange, () =>
+          door.registry.listReferrers(repository, digest, {
+            limit,
+            maxBytes: door.init.manifestLimit - Buffer.byteLength(render([])),
+            ...(after === undefined ? {} : { after }),
+            ...filter,
+            signal: exchange.signal
+          })
+        )
   const headers = ['Content-Type', mediaTypes.ociIndex]
   if (artifactType !== undefined) headers.push('OCI-Filters-Applied', 'artifactType')
   if (page.next !== undefined) {

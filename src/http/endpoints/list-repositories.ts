@@ -1,6 +1,7 @@
 import type { Door } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Visitor } from '../guard.ts'
+import { inTurn } from '../in-turn.ts'
 import { nextLink, parsePage } from '../pagination.ts'
 
 /** `GET /v2/_catalog` of the original Docker API: what the caller may pull, in byte order. A page may be short, also empty, where there is much else. */
@@ -9,9 +10,9 @@ export async function listRepositories(door: Door, exchange: Exchange, visitor: 
   const { limit, after } = parsePage(exchange.query, door.init.pageSize, door.sealedNames)
   const headers = ['Content-Type', 'application/json']
   if (limit === 0) return exchange.send(200, headers, JSON.stringify({ repositories: [] }))
-  const page = await door.registry.listRepositories(
-    { limit, ...(after === undefined ? {} : { after }), signal: exchange.signal },
-    repository => door.guard.hasRight(visitor, 'pull', repository)
+  const asked = { limit, ...(after === undefined ? {} : { after }), signal: exchange.signal }
+  const page = await inTurn(door.lists, exchange, () =>
+    door.registry.listRepositories(asked, repository => door.guard.hasRight(visitor, 'pull', repository))
   )
   const { items, next } = page
   if (items.length === 0 && next === undefined && after === undefined) door.guard.inviteToCatalog(visitor)
