@@ -3,7 +3,7 @@ import type { AuditEntry, AuditLog } from '../access/ports.ts'
 import { anonymous, showSubject } from '../access/subject.ts'
 import { tryParseDigest } from '../oci/digest.ts'
 import type { Exchange } from './exchange.ts'
-import { type Endpoint, parseTarget, type Target } from './parse-target.ts'
+import type { Endpoint, Target } from './parse-target.ts'
 
 /** What an endpoint says of a request for the audit log; the rest is known when the answer is out. */
 export type Audited = Pick<AuditEntry, 'subject' | 'action'> & Partial<AuditEntry>
@@ -61,21 +61,6 @@ export function createAuditor({ audit, authorize }: AuditorComponents, init: Aud
       ...(from === undefined ? {} : { from })
     })
   }
-}
-
-/** What a request wanted that was refused before anybody looked at it; for the audit log. */
-export function noteRefused(exchange: Exchange, prefix: string): void {
-  const { path, request } = exchange
-  const door = path.slice(prefix.length)
-  const other = /^\/(admin|token)(?:\/|$)/.exec(door)?.[1]
-  try {
-    if (door.startsWith('/v2')) exchange.target = parseTarget(request.method ?? '', door.slice('/v2'.length))
-  } catch {
-    // Nothing of the API's.
-  }
-  if (exchange.target !== undefined) return
-  const action = other === 'admin' || other === 'token' ? other : 'login'
-  exchange.audited = { subject: showSubject(anonymous), action }
 }
 
 function outcomeOf({ audited }: Exchange, status: number | undefined): AuditEntry['outcome'] {

@@ -1,12 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import type { TokenServer } from '../access/authentication.ts'
+import { anonymous, showSubject } from '../access/subject.ts'
 import { adminClosed, isAdminPath } from './admin-door.ts'
-import { noteRefused } from './audit.ts'
 import type { Connection } from './connections.ts'
 import type { Door } from './door.ts'
 import type { Doorstep } from './doorstep.ts'
 import type { Exchange } from './exchange.ts'
 import { answerOci, isOciTarget } from './oci-door.ts'
+import { parseTarget } from './parse-target.ts'
 import { replyError } from './reply-error.ts'
 import { answerToken, isTokenPath } from './token-door.ts'
 
@@ -50,6 +51,21 @@ export function createRouter({ door, doorstep, tokenServer, admin, rest }: Route
     }
     return undefined
   }
+}
+
+/** What a request wanted that was refused before anybody looked at it; for the audit log. */
+function noteRefused(exchange: Exchange, prefix: string): void {
+  const { path, request } = exchange
+  if (isOciTarget(path, prefix)) {
+    try {
+      exchange.target = parseTarget(request.method ?? '', path.slice(prefix.length + '/v2'.length))
+      return
+    } catch {
+      // Nothing of the API's.
+    }
+  }
+  const action = isAdminPath(path, prefix) ? 'admin' : isTokenPath(path, prefix) ? 'token' : 'login'
+  exchange.audited = { subject: showSubject(anonymous), action }
 }
 
 function delegate(to: FastifyInstance, { init }: Door, exchange: Exchange): void {

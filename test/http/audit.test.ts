@@ -146,6 +146,8 @@ describe('an entry is made of', () => {
       reference: digest
     })
     expect(await entryOf('/v2/NO', { method: 'PUT', headers: page })).toEqual({ ...refused, action: 'login' })
+    const near = { method: 'DELETE', headers: page }
+    expect(await entryOf(`/v2xteam/app/manifests/${digest}`, near)).toEqual({ ...refused, action: 'login' })
     expect(await entryOf('/token', { headers: page })).toEqual({ ...refused, action: 'token' })
     expect(await entryOf('/admin/v1/gc', { method: 'POST', headers: page })).toEqual({ ...refused, action: 'admin' })
     expect(await entryOf('/', { method: 'POST', headers: page })).toEqual({ ...refused, action: 'login' })
