@@ -39,5 +39,5 @@ export async function serving() {
     const home: BlockHome = `blob:${digest}`
     return { root, home }
   }
-  return { source, ipfs, address, add, probe: await BitswapProbe.connect(address) }
+  return { folder, source, ipfs, address, add, probe: await BitswapProbe.connect(address) }
 }

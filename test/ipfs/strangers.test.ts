@@ -1,5 +1,6 @@
 /** What a stranger is told who only connects, and what it can make the node do beyond answering. */
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { identify } from '@libp2p/identify'
 import type { Libp2p } from '@libp2p/interface'
@@ -7,6 +8,7 @@ import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
+import { LevelDatastore } from 'datastore-level'
 import { createLibp2p } from 'libp2p'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { encodeMessage } from '../../src/ipfs/bitswap/message.ts'
@@ -76,4 +78,47 @@ describe('a stranger', () => {
     expect(elsewhere.visits()).toBe(0)
     expect(ipfs.multiaddrs()).toEqual([address])
   })
+
+  it('leaves nothing on the disk when it is gone', async () => {
+    const { address, ipfs, folder, probe } = await serving()
+    for (let count = 0; count < 3; count++) {
+      const peer = await stranger(['/ip4/127.0.0.1/tcp/1'])
+      await peer.handle(bitswap, () => undefined)
+      const { remotePeer } = await peer.dial(multiaddr(address))
+      await expect.poll(async () => (await peer.peerStore.get(remotePeer)).protocols.length).toBeGreaterThan(0)
+      await peer.stop()
+    }
+    await probe.libp2p.stop()
+    await expect.poll(() => ipfs.peers()).toEqual([])
+    // What libp2p does first with a peer that went.
+    await delay(4000)
+    await ipfs.stop()
+    const datastore = new LevelDatastore(join(folder, 'ipfs', 'datastore'))
+    await datastore.open()
+    const peers: string[] = []
+    for await (const key of datastore.queryKeys({ prefix: '/peers/' })) peers.push(key.toString())
+    await datastore.close()
+    // The node itself.
+    expect(peers).toHaveLength(1)
+  })
+
+  it('gets in only so often from one address', async () => {
+    const { address } = await serving()
+    const peers = await Promise.all(Array.from({ length: 12 }, () => stranger()))
+    const dialled = await Promise.allSettled(peers.map(peer => peer.dial(multiaddr(address))))
+    expect(dialled.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(0)
+    await expect
+      .poll(
+        async () =>
+          (await stranger()).dial(multiaddr(address)).then(
+            ({ status }) => status,
+            () => 'refused'
+          ),
+        {
+          timeout: 10_000,
+          interval: 1200
+        }
+      )
+      .toBe('open')
+  }, 20_000)
 })

@@ -17,6 +17,7 @@ import { BlobBlockstore } from '../blockstore.ts'
 import type { Ipfs, IpfsComponents, IpfsInit } from '../ipfs.ts'
 import { findBlock, readBlock } from '../read-block.ts'
 import { IpfsSettingError } from '../setting-error.ts'
+import { forgetStrangers } from './forget-strangers.ts'
 import { loadKey } from './key.ts'
 import { checked, listenAddresses } from './listen.ts'
 import { type ConfiguredPeer, parsePeers, stayConnected } from './stay-connected.ts'
@@ -113,6 +114,7 @@ async function serve(
   await server.start()
   const stopping = new AbortController()
   const keeping = stayConnected(libp2p, peers, log, stopping.signal)
+  forgetStrangers(libp2p, peers, log, stopping.signal)
   let stopped: Promise<void> | undefined
   const stop = async (): Promise<void> => {
     stopping.abort()
