@@ -152,6 +152,28 @@ describe('a node elsewhere', () => {
     expect(redirected.code).toBe(1)
     expect(redirected.stderr).toMatch(/^pinnace: .* redirects to [\x20-\x7e\ufffd]*\n$/)
 
+    const clear = '\u009b2J'
+    const answers: Record<string, unknown> = {
+      id: { peerId: clear, multiaddrs: [clear] },
+      ls: { repository: clear },
+      tokens: {
+        token: clear,
+        record: { id: clear, name: clear, kind: clear, grants: [], createdAt: 0 },
+        authenticating: true
+      }
+    }
+    const host = await plain((request, response) => {
+      const last = request.url?.split('/').at(-1) ?? ''
+      response.end(last === 'version' ? version : `${JSON.stringify(answers[last])}\n`)
+    })
+    const create = ['token', 'create', '--name', 'a', '--repo', 'a', '--actions', 'pull']
+    for (const args of [['id'], ['ls'], ['token', 'ls'], create]) {
+      const { code, stdout, stderr } = await run([...args, '--host', host])
+      expect({ args, code }).toEqual({ args, code: 0 })
+      expect(stdout).toContain('2J')
+      expect(stdout + stderr).not.toContain('\u009b')
+    }
+
     const garbage = await hostile((_request, response) => void response.end('no JSON\x1b[2J\n'))
     expect(garbage).toMatchObject({ code: 1, stderr: expect.stringMatching(/^pinnace: .* none of Pinnace\n$/) })
 

@@ -2,6 +2,7 @@ import { connect } from '../connect.ts'
 import { exitCodes } from '../exit-codes.ts'
 import type { Register } from '../program.ts'
 import type { Shell } from '../shell.ts'
+import { printable } from '../terminal.ts'
 
 export const registerId: Register = (program, shellFor, done) => {
   program
@@ -26,5 +27,5 @@ async function id(shell: Shell, { json }: { json?: boolean }): Promise<void> {
     out.write(`${JSON.stringify({ peerId, multiaddrs })}\n`)
     return
   }
-  out.write(`${peerId}\n${multiaddrs.map(address => `${address}\n`).join('')}`)
+  for (const line of [peerId, ...multiaddrs]) out.write(`${printable(line)}\n`)
 }

@@ -78,10 +78,10 @@ async function create(shell: Shell, options: CreateArguments): Promise<void> {
   const wanted = { name, grants, ...(expires === 'never' ? {} : { expiresAt: expires }) }
   const { token, record, authenticating } = await operations.createToken(wanted, { signal: shell.signal })
   const until = expires === 'never' ? 'never expires' : `expires ${showTime(expires)}`
-  err.write(`Token ${name} (${record.id}): ${actions.join(', ')} on ${repo.join(', ')}; ${until}.\n`)
+  err.write(`Token ${name} (${printable(record.id)}): ${actions.join(', ')} on ${repo.join(', ')}; ${until}.\n`)
   err.write('Its secret is shown this once. To sign in, give it on standard input to\n')
   err.write(`  docker login --username ${name} --password-stdin ${operations.registryHost ?? 'HOST'}\n`)
-  out.write(`${token}\n`)
+  out.write(`${printable(token)}\n`)
   if (!authenticating) {
     const advice = 'set auth.htpasswd (users) or an access: list (rules), see docs/operations.md'
     err.write(
