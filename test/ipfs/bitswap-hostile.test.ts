@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Stream } from '@libp2p/interface'
+import fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { create as createMultihash } from 'multiformats/hashes/digest'
@@ -71,6 +72,31 @@ describe('BitswapServer', () => {
         block: Buffer.from('still here')
       })
   })
+
+  it('outlives whatever is sent to it', async () => {
+    const { add, probe, ipfs } = await serving()
+    const { root } = await add(Buffer.from('still here'))
+    const field = fc
+      .tuple(fc.integer({ min: 1, max: 6 }), fc.uint8Array({ maxLength: 80 }))
+      .map(([number, body]) => [...bytesHeader(number, body.length), ...body])
+    const nested = fc
+      .tuple(fc.integer({ min: 1, max: 4 }), fc.array(field, { maxLength: 4 }))
+      .map(([number, fields]) => [...bytesHeader(number, fields.flat().length), ...fields.flat()])
+    const message = fc
+      .array(fc.oneof(field, nested), { maxLength: 5 })
+      .map(fields => Uint8Array.from([...varint(fields.flat().length), ...fields.flat()]))
+    const stream = fc.oneof(fc.array(message, { maxLength: 4 }).map(Buffer.concat), fc.uint8Array({ maxLength: 200 }))
+    for (const bytes of fc.sample(stream, 300)) {
+      const sent = await probe.send(bytes)
+      sent.close().catch(() => undefined)
+    }
+    await expect
+      .poll(() => probe.ask([{ cid: root }], 1).then(told => told.at(-1)))
+      .toEqual({
+        block: Buffer.from('still here')
+      })
+    expect(ipfs.peers()).toContain(probe.libp2p.peerId.toString())
+  }, 20_000)
 
   it('shows by no stream kept open that a private block came', async () => {
     const { add, probe, ipfs, source } = await serving()
