@@ -365,7 +365,9 @@ describe('connections of one client', () => {
   async function counted(init: Omit<ConnectionsInit, 'halfClosedMs'>) {
     const connections = new Connections({ ...init, halfClosedMs: 10_000 })
     const surplus: (string | undefined)[] = []
+    const accepted = { count: 0 }
     const server = net.createServer(socket => {
+      accepted.count++
       socket.on('error', () => undefined)
       connections.accepted(socket)
       if (!socket.destroyed) surplus.push(connections.of(socket).surplus)
@@ -387,12 +389,14 @@ describe('connections of one client', () => {
           return socket
         })
       )
-    return { connections, surplus, open }
+    return { connections, surplus, accepted, open }
   }
 
   it('beyond its own limit are told so, and cut where even that is too much', async () => {
-    const { connections, surplus, open } = await counted({ limit: 1000, perClient: 3 })
+    const { connections, surplus, accepted, open } = await counted({ limit: 1000, perClient: 3 })
     await open(200)
+    // A connection is there for its client before it is for the server.
+    await expect.poll(() => accepted.count).toBe(200)
     await expect.poll(() => connections.count).toBe(67)
     expect(surplus).toHaveLength(67)
     expect(surplus.slice(0, 4)).toEqual([undefined, undefined, undefined, 'ipfs.limits.client.connections'])

@@ -108,8 +108,8 @@ describeWithSmallDisk('on a disk that clients have filled to its reserve', () =>
     const body = counted(200 * MiB)
     await expect(registry.appendUpload('a', id, { bytes: body.bytes })).rejects.toMatchObject(full)
     const { bavail, bsize } = await statfs(disk.path)
-    // At most a stride of 1 MiB and what the ring held.
-    expect(bavail * bsize).toBeGreaterThan(37 * MiB)
+    // At most a stride of 1 MiB and what the ring held, 16 MiB when the disk is slow.
+    expect(bavail * bsize).toBeGreaterThan(23 * MiB)
     expect(bavail * bsize).toBeLessThan(46 * MiB)
     const { size } = await registry.uploadStatus('a', id)
     expect(size).toBeGreaterThan(40 * MiB)
