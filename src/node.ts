@@ -15,7 +15,7 @@ import { readPeerId } from './ipfs/peer-id.ts'
 import { openMetadata } from './metadata/open.ts'
 import { NodeAccess } from './node/access.ts'
 import { openAudit } from './node/audit.ts'
-import { openBlockSource } from './node/block-source.ts'
+import { createBlockSource } from './node/block-source.ts'
 import { Closers } from './node/closers.ts'
 import { registryInit, storageInit } from './node/settings.ts'
 import { ipfsFolder } from './node/start-peer.ts'
@@ -95,7 +95,7 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const access = new NodeAccess(config)
     const blobPath = (digest: Digest): string => blobPlace(storagePaths(folder.path), digest).file
     const blockComponents = { metadata, files: storage.blobs, dags, authorize: access.authorize, blobPath }
-    const blocks = closers.add(openBlockSource(blockComponents), it => it.close())
+    const blocks = createBlockSource(blockComponents)
     return {
       folder: folder.path,
       registry,

@@ -18,7 +18,7 @@ export interface BlockSource {
   filePath?(home: BlockHome): Promise<string | undefined>
   /**
    * `length` bytes at `offset` of a blob's or manifest's own bytes, fewer at its end; `undefined` when it is gone.
-   * Called for every leaf of a home without a path: keep recently used files open.
+   * Called for every leaf of a home without a path.
    */
   readRange(home: BlockHome, offset: number, length: number, options?: AbortOptions): Promise<Uint8Array | undefined>
   /** Whether anonymous may read what lives in this home. Asked for every block, so that a change counts at once. */

@@ -4,12 +4,7 @@ import type { BlockSource } from '../ipfs/block-source.ts'
 import type { Digest } from '../oci/digest.ts'
 import { parseDigest } from '../oci/digest.ts'
 import { isWholeIn } from '../registry/images/whole.ts'
-import type { AbortOptions, BlobFile, BlobFiles, BlockHome, DagBuilder, MetadataStore } from '../registry/ports.ts'
-
-/** Files kept open for peers that read leaf by leaf. */
-const maxOpen = 32
-/** ms after which a file nobody reads is closed. */
-const idleMs = 10_000
+import type { AbortOptions, BlobFiles, BlockHome, DagBuilder, MetadataStore } from '../registry/ports.ts'
 
 export interface BlockSourceComponents {
   metadata: MetadataStore
@@ -20,27 +15,21 @@ export interface BlockSourceComponents {
   blobPath(digest: Digest): string
 }
 
-export interface OpenBlockSource extends BlockSource {
-  close(): Promise<void>
-}
-
 /** Blocks as anonymous may see them: the index, the flat files, and the access rule asked for every block. */
-export function openBlockSource(components: BlockSourceComponents): OpenBlockSource {
+export function createBlockSource(components: BlockSourceComponents): BlockSource {
   const { metadata } = components
-  const files = new OpenFiles(components.files)
   return {
     blockHomes: (multihash, options) => metadata.blockHomes(multihash, options),
     node: (multihash, options) => metadata.node(multihash, options),
     filePath: async home => (home.startsWith('blob:') ? components.blobPath(digestOfHome(home)) : undefined),
-    readRange: (home, offset, length, options) => readRange(metadata, files, home, offset, length, options),
-    mayServe: (home, options) => mayServe(components, home, options),
-    close: () => files.close()
+    readRange: (home, offset, length, options) => readRange(components, home, offset, length, options),
+    mayServe: (home, options) => mayServe(components, home, options)
   }
 }
 
+/** Of blobs, whoever has their path reads by itself; this is for the moment in which a blob is not at its place. */
 async function readRange(
-  metadata: MetadataStore,
-  files: OpenFiles,
+  { metadata, files }: BlockSourceComponents,
   home: BlockHome,
   offset: number,
   length: number,
@@ -49,7 +38,12 @@ async function readRange(
   const digest = digestOfHome(home)
   if (home.startsWith('manifest:'))
     return (await metadata.manifestBytes(digest, options))?.subarray(offset, offset + length)
-  return files.read(digest, offset, length, options)
+  const file = await files.open(digest)
+  try {
+    return await file?.pread(offset, length, options)
+  } finally {
+    await file?.close()
+  }
 }
 
 async function mayServe(components: BlockSourceComponents, home: BlockHome, options?: AbortOptions): Promise<boolean> {
@@ -71,84 +65,4 @@ async function mayServe(components: BlockSourceComponents, home: BlockHome, opti
 
 function digestOfHome(home: BlockHome): Digest {
   return parseDigest(home.slice(home.indexOf(':') + 1))
-}
-
-interface Entry {
-  file: Promise<BlobFile | undefined>
-  readers: number
-  timer?: NodeJS.Timeout
-}
-
-/** Blob files by digest, shared by readers, closed when idle, least recently used first when there are too many. */
-class OpenFiles {
-  readonly #files: BlobFiles
-  readonly #entries = new Map<Digest, Entry>()
-
-  constructor(files: BlobFiles) {
-    this.#files = files
-  }
-
-  async read(digest: Digest, offset: number, length: number, options?: AbortOptions): Promise<Uint8Array | undefined> {
-    const entry = this.#take(digest)
-    try {
-      const file = await entry.file
-      if (file !== undefined) return await file.pread(offset, length, options)
-      this.#entries.delete(digest)
-      return undefined
-    } catch (error) {
-      // A file that failed once is not kept: the next reader opens it anew.
-      this.#entries.delete(digest)
-      throw error
-    } finally {
-      this.#release(digest, entry)
-    }
-  }
-
-  async close(): Promise<void> {
-    const entries = [...this.#entries.values()]
-    this.#entries.clear()
-    await Promise.all(entries.map(entry => closeEntry(entry)))
-  }
-
-  #take(digest: Digest): Entry {
-    const entry = this.#entries.get(digest) ?? { file: this.#files.open(digest), readers: 0 }
-    clearTimeout(entry.timer)
-    entry.readers++
-    this.#entries.delete(digest)
-    this.#entries.set(digest, entry)
-    this.#shrink()
-    return entry
-  }
-
-  #release(digest: Digest, entry: Entry): void {
-    entry.readers--
-    if (entry.readers > 0) return
-    if (this.#entries.get(digest) !== entry) void closeEntry(entry)
-    else if (this.#entries.size > maxOpen) this.#drop(digest, entry)
-    else {
-      entry.timer = setTimeout(() => this.#drop(digest, entry), idleMs)
-      entry.timer.unref()
-    }
-  }
-
-  #shrink(): void {
-    if (this.#entries.size <= maxOpen) return
-    for (const [digest, entry] of this.#entries) {
-      if (entry.readers > 0) continue
-      this.#drop(digest, entry)
-      return
-    }
-  }
-
-  #drop(digest: Digest, entry: Entry): void {
-    this.#entries.delete(digest)
-    void closeEntry(entry)
-  }
-}
-
-async function closeEntry(entry: Entry): Promise<void> {
-  clearTimeout(entry.timer)
-  // Whoever opened it was told why that failed.
-  const file = await entry.file.catch(() => undefined)
-  await file?.close()
 }

@@ -5,7 +5,7 @@ import { createAuthorize } from '../../src/access/authorize.ts'
 import { createDebugApp } from '../../src/http/debug-app.ts'
 import { createHttpMetrics } from '../../src/http/metrics.ts'
 import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
-import { openBlockSource } from '../../src/node/block-source.ts'
+import { createBlockSource } from '../../src/node/block-source.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { type Answer, memoryLog } from '../http/serve.ts'
 import { configBytes, indexOf, manifestOf, startServer, types } from '../oci-api/server.ts'
@@ -478,20 +478,16 @@ describe('metrics beyond loopback', () => {
 describe('bitswap', () => {
   it('gives what anonymous may pull, whoever else may', async () => {
     const { metadata, files } = guarded.server.store
-    const source = openBlockSource({
+    const source = createBlockSource({
       metadata,
       files,
       dags: new UnixfsDagBuilder(),
       authorize: createAuthorize({ rules }),
       blobPath: () => ''
     })
-    try {
-      for (const repository of repositories) {
-        const digest = await pushBlob(registry(), repository, randomBytes(32))
-        expect(await source.mayServe(`blob:${digest}`)).toBe(table.anonymous[repository].includes('pull'))
-      }
-    } finally {
-      await source.close()
+    for (const repository of repositories) {
+      const digest = await pushBlob(registry(), repository, randomBytes(32))
+      expect(await source.mayServe(`blob:${digest}`)).toBe(table.anonymous[repository].includes('pull'))
     }
   })
 })

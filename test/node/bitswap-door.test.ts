@@ -9,7 +9,7 @@ import type { Authorize } from '../../src/access/authorize.ts'
 import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import { startIpfs } from '../../src/ipfs/ipfs.ts'
 import { NodeAccess } from '../../src/node/access.ts'
-import { openBlockSource } from '../../src/node/block-source.ts'
+import { createBlockSource } from '../../src/node/block-source.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { blobPlace, storagePaths } from '../../src/storage/paths.ts'
 import { loadText } from '../config/fixture.ts'
@@ -37,7 +37,7 @@ async function serving() {
   let authorize = await authorizeBy(rules)
   let announce = (_root: CID): void => {}
   const node = await openTemporaryRegistry({}, undefined, 0, { stored: root => announce(root) })
-  const source = openBlockSource({
+  const source = createBlockSource({
     metadata: node.metadata,
     files: node.files,
     dags: new UnixfsDagBuilder(),
@@ -49,7 +49,6 @@ async function serving() {
   announce = root => ipfs.announce(root)
   onTestFinished(async () => {
     await ipfs.stop()
-    await source.close()
     await node.close()
   })
   const [address = ''] = ipfs.multiaddrs()

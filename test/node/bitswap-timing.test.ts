@@ -10,7 +10,7 @@ import { create as createMultihash } from 'multiformats/hashes/digest'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
 import { startIpfs } from '../../src/ipfs/ipfs.ts'
-import { openBlockSource } from '../../src/node/block-source.ts'
+import { createBlockSource } from '../../src/node/block-source.ts'
 import { blobPlace, storagePaths } from '../../src/storage/paths.ts'
 import { BitswapProbe } from '../ipfs/bitswap-probe.ts'
 import { silentLog } from '../ipfs/silent-log.ts'
@@ -26,7 +26,7 @@ function leafCid(bytes: Uint8Array): CID {
 
 async function serving() {
   const node = await openTemporaryRegistry()
-  const source = openBlockSource({
+  const source = createBlockSource({
     metadata: node.metadata,
     files: node.files,
     dags: new UnixfsDagBuilder(),
@@ -37,7 +37,6 @@ async function serving() {
   const ipfs = await startIpfs(components, { folder: join(node.folder, 'ipfs'), listen: ['/ip4/127.0.0.1/tcp/0'] })
   onTestFinished(async () => {
     await ipfs.stop()
-    await source.close()
     await node.close()
   })
   const [address = ''] = ipfs.multiaddrs()
@@ -106,17 +105,6 @@ test('a want that a private repository has takes as many looks into the index as
       }
     }
   }
-})
-
-test('a refusal goes out at a beat, and what is here at once', async () => {
-  const { registry, probe } = await serving()
-  const here = randomBytes(3000)
-  await pushBlob(registry, 'public/app', here)
-  const [absent, cid] = [leafCid(randomBytes(20)), leafCid(here)]
-  expect(await probe.ask([{ cid: absent }, { cid }])).toEqual([
-    { block: here },
-    { cid: absent.toString(), have: false }
-  ])
 })
 
 test('private and absent wants are answered alike, one among the other', async () => {

@@ -2,8 +2,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { BlockSource } from '../../src/ipfs/block-source.ts'
 import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
-import { type OpenBlockSource, openBlockSource } from '../../src/node/block-source.ts'
+import { createBlockSource } from '../../src/node/block-source.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import {
   indexManifest,
@@ -15,13 +16,13 @@ import {
 } from '../registry/temporary-registry.ts'
 
 let node: TemporaryRegistry
-let source: OpenBlockSource
+let source: BlockSource
 let open: (repository: string) => boolean
 
 beforeEach(async () => {
   node = await openTemporaryRegistry({ sparse: 'indexes' })
   open = () => true
-  source = openBlockSource({
+  source = createBlockSource({
     metadata: node.metadata,
     files: node.files,
     dags: new UnixfsDagBuilder(),
@@ -30,7 +31,6 @@ beforeEach(async () => {
   })
 })
 afterEach(async () => {
-  await source.close()
   await node.close()
 })
 
@@ -44,14 +44,12 @@ describe('ranges', () => {
     expect(await source.readRange(`blob:${digestOf(Buffer.from('absent'))}`, 0, 1)).toBeUndefined()
   })
 
-  test('of many blobs at once keep few files open, and none after closing', async () => {
+  test('of many blobs at once leave no file open', async () => {
     const blobs = Array.from({ length: 80 }, () => randomBytes(100))
     for (const blob of blobs) await pushBlob(node.registry, 'a', blob)
     const read = await Promise.all(blobs.map(blob => source.readRange(`blob:${digestOf(blob)}`, 0, 100)))
     for (const [index, bytes] of read.entries()) expect(Buffer.from(bytes ?? [])).toEqual(blobs[index])
-    await expect.poll(() => openBlobs(node.folder)).toBeLessThanOrEqual(32)
-    await source.close()
-    await expect.poll(() => openBlobs(node.folder)).toBe(0)
+    expect(await openBlobs(node.folder)).toBe(0)
   })
 })
 
