@@ -68,6 +68,8 @@ export class DiskReserve implements DiskRoom {
    */
   take(bytes: number): Promise<void> | undefined {
     if (this.#reserve === 0) return undefined
+    // Each of many uploads would take a stride before it looks for itself.
+    if (this.#fresh && this.#room <= 0) return Promise.reject(this.#full())
     this.#taken += bytes
     return this.#taken <= this.#stride && this.#fresh ? undefined : this.#lookFor(bytes)
   }

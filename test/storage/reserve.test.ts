@@ -49,6 +49,12 @@ describe('the reserve', () => {
     expect(none.take(huge)).toBeUndefined()
   })
 
+  it('once passed, is passed by no other upload that is going on, however many there are', async () => {
+    const reserve = new DiskReserve(tmpdir(), { reserve: Number.MAX_SAFE_INTEGER })
+    await expect(reserve.take(1000)).rejects.toMatchObject(full)
+    for (let upload = 0; upload < 100; upload++) await expect(reserve.take(1000)).rejects.toMatchObject(full)
+  })
+
   it('does not ask the file system for each chunk', async () => {
     const reserve = new DiskReserve(tmpdir(), { reserve: 1 })
     await reserve.admit(0)
