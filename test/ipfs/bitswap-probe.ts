@@ -85,7 +85,8 @@ export class BitswapProbe {
     })
     const probe = new BitswapProbe(libp2p)
     onTestFinished(async () => await libp2p.stop())
-    await libp2p.handle(bitswap, stream => probe.#listen(stream))
+    // More than a decent peer has open at once.
+    await libp2p.handle(bitswap, stream => probe.#listen(stream), { maxOutboundStreams: 1000 })
     await libp2p.dial(multiaddr(address))
     return probe
   }
@@ -94,7 +95,7 @@ export class BitswapProbe {
   async send(bytes: Uint8Array): Promise<Stream> {
     const [connection] = this.libp2p.getConnections()
     if (connection === undefined) throw new Error('not connected')
-    const stream = await connection.newStream(bitswap, { maxOutboundStreams: 1000 })
+    const stream = await connection.newStream(bitswap)
     if (!stream.send(bytes)) await stream.onDrain()
     return stream
   }
