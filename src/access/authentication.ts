@@ -3,6 +3,12 @@ import type { AbortOptions } from './ports.ts'
 import type { Scope } from './scope.ts'
 import type { Subject } from './subject.ts'
 
+/**
+ * Where a request stands in a push: `look` (`GET`, `HEAD`, `DELETE`), `open` (`POST`), `write` (`PATCH`, `PUT`). The later, the
+ * longer a bearer token that has expired is good enough, because the less can be tried again.
+ */
+export type Step = 'look' | 'open' | 'write'
+
 /** What a request for a bearer token says (distribution's token and OAuth2 specifications). */
 export interface TokenRequest {
   /** Who asks; `none` is anonymous. */
@@ -62,9 +68,8 @@ export interface Authentication {
    * password is hashed or a signature checked. What was revoked meanwhile is looked up each time.
    *
    * @param source - address of the client, for back-off
-   * @param hasBody - whether the request carries what most clients cannot send twice: a bearer token that has just expired is
-   *   good enough for it. Default false
+   * @param step - default `look`
    * @throws {RegistryError} UNAUTHORIZED, TOOMANYREQUESTS with `Retry-After` during back-off
    */
-  identify(authorization: string | undefined, source: string, hasBody?: boolean): Caller | Promise<Caller>
+  identify(authorization: string | undefined, source: string, step?: Step): Caller | Promise<Caller>
 }

@@ -1,5 +1,5 @@
 import type { RegistryError } from '../errors.ts'
-import type { Authentication, ChallengeInit } from './authentication.ts'
+import type { Authentication, ChallengeInit, Step } from './authentication.ts'
 import type { Authorize } from './authorize.ts'
 import { BackOff, type BackOffInit } from './back-off.ts'
 import { networkOf } from './back-off-source.ts'
@@ -37,15 +37,16 @@ export interface AuthenticationInit extends ChallengeInit {
 
 /**
  * ms that a bearer token of ours is honoured beyond what its holder was told. Who watches the clock sends the last request in
- * time, and it is a moment on its way. Who does not (crane, oras, containerd) learns of the end by a 401, after which a body
- * cannot be sent again; the request before it has none and is told first.
+ * time, and it is a moment on its way. Who does not (crane, oras, containerd) learns of the end by a 401, which the step that
+ * follows must not be the first to get: a body cannot be sent again, and containerd before 2.0 gives a push up whose POST is
+ * refused, where it goes on after a refused HEAD.
  */
-const leewayMs = { any: 10_000, withBody: 60_000 }
+const leewayMs: Readonly<Record<Step, number>> = { look: 10_000, open: 35_000, write: 60_000 }
 
 interface Known {
   caller: RememberedCaller
-  /** ms; of a bearer token of our own. */
-  leeway?: typeof leewayMs
+  /** A bearer token of our own: good for a while after its end. */
+  hasLeeway?: true
   /** Of a password: whose. */
   username?: string
 }
@@ -88,14 +89,14 @@ class Identifier {
     this.#passwords = new Remembered(parts.remembered)
   }
 
-  identify(authorization: string | undefined, source: string, hasBody = false): Caller | Promise<Caller> {
+  identify(authorization: string | undefined, source: string, step: Step = 'look'): Caller | Promise<Caller> {
     if (authorization === undefined) return anonymousCaller
     const bearer = isBearer(authorization)
     // A password is remembered for where it came from: what was right there tells a guesser elsewhere nothing.
     const key = bearer ? this.#fingerprint(authorization) : this.#fingerprint(networkOf(source), authorization)
     const known = (bearer ? undefined : this.#passwords.get(key)) ?? this.#tokens.get(key)
     if (known !== undefined) {
-      const caller = this.#again(known, source, hasBody)
+      const caller = this.#again(known, source, step)
       if (caller !== undefined) return caller
       // A bearer is never worth more than it was; a password may be right for the new entry.
       if (bearer) throw overOrRevoked()
@@ -105,11 +106,10 @@ class Identifier {
     return this.#anew(authorization, source, key)
   }
 
-  #again({ caller, username, leeway }: Known, source: string, hasBody: boolean): Caller | undefined {
+  #again({ caller, username, hasLeeway }: Known, source: string, step: Step): Caller | undefined {
     // Turned away in `byPassword`, with how long to wait.
     if (username !== undefined && this.#backOff.closed(source, username)) return undefined
-    const late = leeway === undefined ? 0 : hasBody ? leeway.withBody : leeway.any
-    return caller.at(this.#components.clock.now() - late)
+    return caller.at(this.#components.clock.now() - (hasLeeway ? leewayMs[step] : 0))
   }
 
   async #anew(authorization: string, source: string, key: string): Promise<Caller> {
@@ -119,7 +119,7 @@ class Identifier {
       const caller = await this.#bearer(credential.token, source)
       const isOurs = kindOfSecret(credential.token) === undefined && 'own' in this.#components.bearers
       const weight = Math.ceil(authorization.length / usualBearer)
-      this.#tokens.set(key, isOurs ? { caller, leeway: leewayMs } : { caller }, weight)
+      this.#tokens.set(key, isOurs ? { caller, hasLeeway: true } : { caller }, weight)
       return caller.at(now()) ?? fail(overOrRevoked())
     }
     const { username, password } = credential

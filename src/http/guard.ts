@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Authentication } from '../access/authentication.ts'
+import type { Authentication, Step } from '../access/authentication.ts'
 import { type Action, type Authorize, wholeNode } from '../access/authorize.ts'
 import type { Caller, Verdict } from '../access/caller.ts'
 import { covers, permits } from '../access/permits.ts'
@@ -65,9 +65,8 @@ export class Guard {
   identify(request: IncomingMessage): Visitor | Promise<Visitor> {
     if (this.authentication === undefined) return { request, caller: nobody }
     try {
-      const { headers, method } = request
-      const hasBody = method === 'PUT' || method === 'PATCH'
-      const caller = this.authentication.identify(headers.authorization, this.#clientOf(request).address, hasBody)
+      const { address } = this.#clientOf(request)
+      const caller = this.authentication.identify(request.headers.authorization, address, stepOf(request))
       if (!(caller instanceof Promise)) return { request, caller }
       return caller.then(
         known => ({ request, caller: known }),
@@ -197,6 +196,11 @@ export class Guard {
       cause: error
     })
   }
+}
+
+function stepOf({ method }: IncomingMessage): Step {
+  if (method === 'PUT' || method === 'PATCH') return 'write'
+  return method === 'POST' ? 'open' : 'look'
 }
 
 const nobody: Caller = { subject: anonymous }
