@@ -36,12 +36,10 @@ export async function followConfig(
   file: ConfigFile,
   components: FollowConfigComponents
 ): Promise<{ close(): Promise<void> }> {
-  const { path, pollMs, settleMs } = file
   // A pipe can be read once.
-  if (!(await isFile(path))) return { close: async () => {} }
+  if (!(await isFile(file.path))) return { close: async () => {} }
   const follower = new Follower(started, file, components)
-  const times = { ...(pollMs !== undefined && { pollMs }), ...(settleMs !== undefined && { settleMs }) }
-  const watch = await openFileWatch(components, { paths: [path], ...times, changed: () => follower.read() })
+  const watch = await openFileWatch(components, { ...file, paths: [file.path], changed: () => follower.read() })
   // What changed since the start read it.
   await follower.read()
   watch.start()
