@@ -4,9 +4,12 @@ import type { Digest } from '../oci/digest.ts'
 import type { RefuseMove } from '../registry/registry.ts'
 import type { Door } from './door.ts'
 
-/** What whoever tries to move or delete an immutable tag is answered. */
-export function immutableRefusal(rule: ImmutableRule, repository: string, tag: string): RegistryError {
-  return denied(immutableMessage(rule, tag), rule, repository, tag)
+/** Refuses to move or delete an immutable tag. */
+export function refuseMoveImmutable({ immutable }: Door, repository: string): RefuseMove {
+  return tag => {
+    const rule = immutable(repository, tag)
+    return rule && denied(immutableMessage(rule, tag), rule, repository, tag)
+  }
 }
 
 /** Refuses to take away what the image of an immutable tag is made of: the tag would stay, and nothing to pull by it. */

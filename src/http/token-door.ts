@@ -7,7 +7,7 @@ import type { Audited } from './audit.ts'
 import type { Door } from './door.ts'
 import type { Exchange } from './exchange.ts'
 import { parseTokenForm, parseTokenQuery } from './parse-token-request.ts'
-import { RequestBody } from './read-body.ts'
+import { readWholeBody } from './read-whole-body.ts'
 import { replyError } from './reply-error.ts'
 
 /** Bytes of a form: 100 scopes with the longest names are less. */
@@ -66,15 +66,9 @@ async function readForm(door: Door, exchange: Exchange): Promise<URLSearchParams
   if (type !== 'application/x-www-form-urlencoded') {
     throw new RegistryError('UNSUPPORTED_MEDIA_TYPE', { message: 'send the form as application/x-www-form-urlencoded' })
   }
-  if ((exchange.contentLength ?? 0) > maxForm) throw tooLarge()
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of new RequestBody(exchange, { stallMs: door.init.bodyStallMs, stalled: 'REQUEST_TIMEOUT' })) {
-    size += chunk.byteLength
-    if (size > maxForm) throw tooLarge()
-    chunks.push(chunk)
-  }
-  return new URLSearchParams(Buffer.concat(chunks, size).toString('utf8'))
+  const { bodyStallMs: stallMs } = door.init
+  const form = await readWholeBody(exchange, { limit: maxForm, tooLarge, stallMs, stalled: 'REQUEST_TIMEOUT' })
+  return new URLSearchParams(form.toString('utf8'))
 }
 
 function tooLarge(): RegistryError {

@@ -1,9 +1,8 @@
-import type { RegistryError } from '../../errors.ts'
 import type { ManifestReference } from '../../oci/reference.ts'
 import type { Door } from '../door.ts'
 import { parseIfMatch } from '../etag.ts'
 import type { Exchange } from '../exchange.ts'
-import { immutableRefusal, refuseBelowImmutable } from '../immutable-refusal.ts'
+import { refuseBelowImmutable, refuseMoveImmutable } from '../immutable-refusal.ts'
 
 /** end-9: a digest takes its tags with it, a tag goes alone. */
 export async function deleteManifest(
@@ -14,13 +13,13 @@ export async function deleteManifest(
   const { repository, reference } = target
   const ifMatch = parseIfMatch(exchange.header('if-match'))
   const options = { ...exchange.abortable, ...(ifMatch === undefined ? {} : { ifMatch }) }
+  const refuseMove = refuseMoveImmutable(door, repository)
   if ('digest' in reference) {
-    const refuseMove = (tag: string) => refusalOf(door, repository, tag)
     const refuseBelow = refuseBelowImmutable(door, repository, reference.digest)
     await door.registry.deleteManifest(repository, reference.digest, { ...options, refuseMove, refuseBelow })
   } else {
     const { tag } = reference
-    const refusal = refusalOf(door, repository, tag)
+    const refusal = refuseMove(tag)
     if (refusal !== undefined) {
       // One that is not there is unknown, not immutable.
       await door.registry.getManifest(repository, { tag }, exchange.abortable)
@@ -29,9 +28,4 @@ export async function deleteManifest(
     await door.registry.deleteTag(repository, tag, options)
   }
   exchange.send(202, [])
-}
-
-function refusalOf(door: Door, repository: string, tag: string): RegistryError | undefined {
-  const rule = door.immutable(repository, tag)
-  return rule === undefined ? undefined : immutableRefusal(rule, repository, tag)
 }

@@ -6,9 +6,9 @@ import type { Door } from '../door.ts'
 import { etagOf, parseIfMatch, parseIfNoneMatch } from '../etag.ts'
 import type { Exchange, HeaderList } from '../exchange.ts'
 import type { Visitor } from '../guard.ts'
-import { immutableRefusal } from '../immutable-refusal.ts'
+import { refuseMoveImmutable } from '../immutable-refusal.ts'
 import { imagePath } from '../manifest-headers.ts'
-import { RequestBody } from '../read-body.ts'
+import { readWholeBody } from '../read-whole-body.ts'
 
 interface ManifestTarget {
   repository: string
@@ -45,12 +45,12 @@ export async function putManifest(
 /** `create` alone makes what is new and changes nothing that is there (CVE-2026-31801); immutable tags nobody moves. */
 function refusals(door: Door, visitor: Visitor, repository: string) {
   const mayPush = door.guard.verdict(visitor, 'push', repository) === 'allowed'
+  const refuseImmutable = refuseMoveImmutable(door, repository)
   const detail = { action: 'push', repository }
   return {
     refuseMove: (tag: string) => {
-      const rule = door.immutable(repository, tag)
-      if (rule !== undefined) return immutableRefusal(rule, repository, tag)
-      if (mayPush) return undefined
+      const refusal = refuseImmutable(tag)
+      if (refusal !== undefined || mayPush) return refusal
       const message = `the tag ${tag} is there already, and moving it takes the action push on ${repository}: use another tag`
       return new RegistryError('DENIED', { message, detail: { ...detail, tag } })
     },
@@ -79,18 +79,9 @@ function created(
 }
 
 /** @throws {RegistryError} MANIFEST_TOO_LARGE as soon as the limit is known to be passed, MANIFEST_STALLED */
-async function readManifest(door: Door, exchange: Exchange): Promise<Uint8Array> {
-  const { manifestLimit, bodyStallMs } = door.init
-  const declared = exchange.contentLength
-  if (declared !== undefined && declared > manifestLimit) throw tooLarge(manifestLimit)
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of new RequestBody(exchange, { stallMs: bodyStallMs, stalled: 'MANIFEST_STALLED' })) {
-    size += chunk.byteLength
-    if (size > manifestLimit) throw tooLarge(manifestLimit)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, size)
+function readManifest(door: Door, exchange: Exchange): Promise<Uint8Array> {
+  const { manifestLimit: limit, bodyStallMs: stallMs } = door.init
+  return readWholeBody(exchange, { limit, tooLarge: () => tooLarge(limit), stallMs, stalled: 'MANIFEST_STALLED' })
 }
 
 function tooLarge(limit: number): RegistryError {
