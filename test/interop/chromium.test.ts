@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { chromiumArguments } from './chromium-arguments.ts'
 import { type Pinnace, startPinnace } from './node.ts'
 import { describeWithTools, requireTool } from './tools.ts'
 
@@ -62,12 +63,7 @@ describeWithTools(['chromium'], 'chromium', () => {
     elsewhere = typeof address === 'object' && address !== null ? address.port : 0
     browser = await chromium.launch({
       executablePath: requireTool('chromium'),
-      args: [
-        '--no-sandbox',
-        '--host-resolver-rules=MAP attacker.example 127.0.0.1',
-        // What a browser of today adds to protect loopback is no merit of the node's.
-        '--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWarn,BlockInsecurePrivateNetworkRequests'
-      ]
+      args: [...chromiumArguments, '--host-resolver-rules=MAP attacker.example 127.0.0.1']
     })
   })
   afterAll(async () => {

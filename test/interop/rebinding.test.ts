@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { chromiumArguments } from './chromium-arguments.ts'
 import { type Pinnace, startPinnace } from './node.ts'
 import { describeWithTools, requireTool } from './tools.ts'
 
@@ -74,12 +75,7 @@ describeWithTools(['chromium', 'mount'], 'DNS rebinding in chromium', () => {
     await chmod(start, 0o755)
     browser = await chromium.launch({
       executablePath: start,
-      args: [
-        '--no-sandbox',
-        '--no-proxy-server',
-        '--enable-features=AsyncDns',
-        '--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWarn,BlockInsecurePrivateNetworkRequests'
-      ]
+      args: [...chromiumArguments, '--no-proxy-server', '--enable-features=AsyncDns']
     })
     page = await (await browser.newContext()).newPage()
   }, 60_000)
