@@ -38,8 +38,9 @@ describe('the reserve', () => {
   })
 
   it('may be a share or a size; 0 is none at all', async () => {
-    const { bavail, blocks, bsize } = await statfs(tmpdir())
-    await expect(new DiskReserve(tmpdir(), { reserve: 1 + bavail * bsize }).admit(0)).rejects.toMatchObject(full)
+    // Of the size of the disk, which stays; what is free, others change meanwhile.
+    const { blocks, bsize } = await statfs(tmpdir())
+    await expect(new DiskReserve(tmpdir(), { reserve: blocks * bsize }).admit(0)).rejects.toMatchObject(full)
     await expect(new DiskReserve(tmpdir(), { reserve: { share: 1 } }).admit(1)).rejects.toMatchObject(full)
     await new DiskReserve(tmpdir(), { reserve: { share: 0 } }).admit(1)
     const huge = 2 * blocks * bsize
@@ -68,6 +69,21 @@ describe('the reserve', () => {
     // Every 64 MiB, more often only when the second is over or the disk nearly full.
     expect(asked).toBeGreaterThan(0)
     expect(asked).toBeLessThan(1024)
+  })
+})
+
+describeWithSmallDisk('on a disk that nobody else writes to', () => {
+  it('takes the last byte above the reserve, and not one more', async () => {
+    const disk = await mountSmallDisk(8 * MiB)
+    try {
+      const { bavail, bsize } = await statfs(disk.path)
+      const room = new DiskReserve(disk.path, { reserve: bavail * bsize - MiB })
+      await room.admit(MiB)
+      await expect(room.admit(MiB + 1)).rejects.toMatchObject(full)
+      await expect(new DiskReserve(disk.path, { reserve: bavail * bsize }).admit(0)).rejects.toMatchObject(full)
+    } finally {
+      await disk.close()
+    }
   })
 })
 
