@@ -16,11 +16,19 @@ export type Action = (typeof actions)[number]
  */
 export type Authorize = (subject: Subject, action: Action, repository: string) => boolean
 
+/**
+ * Where to look for the repositories on which a subject may do something: every name {@link Authorize} says yes to begins
+ * with one of these, in byte order and none the beginning of another; not every name that does is one of them. `['']` is
+ * all there are.
+ */
+export type Reach = (subject: Subject, action: Action) => readonly string[]
+
 /** What `admin` is asked about where a door concerns no repository; only the pattern `**` matches it. */
 export const wholeNode = ''
 
 /** No access control at all: for a node that nobody else can reach, and `access: open`. */
 export const openAccess: Authorize = () => true
+export const wholeReach: Reach = () => ['']
 
 /** Who may do what, as configured. */
 export interface AccessPolicy {
@@ -32,9 +40,12 @@ export interface AccessPolicy {
  * the most specific pattern, wherever they stand; without any the answer is no. Whatever anonymous may, everyone may; and
  * whoever has `admin` of the whole node may everything. The operator is asked nothing.
  */
-export function createAuthorize({ rules }: AccessPolicy): Authorize {
+export function createAccess({ rules }: AccessPolicy): { authorize: Authorize; reach: Reach } {
   const policy = new Policy(rules)
-  return (subject, action, repository) => policy.allows(subject, bitOf(action), repository)
+  return {
+    authorize: (subject, action, repository) => policy.allows(subject, bitOf(action), repository),
+    reach: (subject, action) => policy.reach(subject, bitOf(action))
+  }
 }
 
 class Policy {
@@ -64,6 +75,27 @@ class Policy {
     if (subject.kind === 'anonymous') return false
     if ((this.#decide(subject, repository).mask & bit) !== 0) return true
     return repository !== wholeNode && this.#decide(subject, wholeNode).mask === all
+  }
+
+  reach(subject: Subject, bit: number): readonly string[] {
+    if (subject.kind === 'operator' || this.#nodeForAll) return ['']
+    const beginnings = [this.#anonymous, ...this.#setsOf(subject)].flatMap(set => [...set.beginnings(bit)])
+    return withoutLonger(beginnings.sort())
+  }
+
+  #setsOf(subject: Exclude<Subject, { kind: 'operator' }>): readonly RuleSet[] {
+    switch (subject.kind) {
+      case 'anonymous':
+        return []
+      case 'user':
+        return [...this.#users.setsOf(subject.name), ...subject.groups.flatMap(group => this.#groups.setsOf(group))]
+      case 'token':
+        return [...this.#tokens.setsOf(subject.name), this.#grants(subject.grants)]
+      case 'external':
+        return [this.#grants(subject.grants)]
+      case 'peer':
+        return this.#peers.setsOf(subject.id)
+    }
   }
 
   /** By the rules about this subject, those about anonymous left out. */
@@ -114,4 +146,19 @@ class Members {
     const own = this.#named.get(name)
     return own === undefined ? forAll : moreSpecific(forAll, own.decide(repository))
   }
+
+  setsOf(name: string): readonly RuleSet[] {
+    const own = this.#named.get(name)
+    return own === undefined ? [this.#all] : [this.#all, own]
+  }
+}
+
+/** Of sorted texts those that begin with no other one. */
+function withoutLonger(sorted: readonly string[]): string[] {
+  const kept: string[] = []
+  for (const text of sorted) {
+    const shorter = kept.at(-1)
+    if (shorter === undefined || !text.startsWith(shorter)) kept.push(text)
+  }
+  return kept
 }

@@ -12,6 +12,8 @@ export interface RepositoryPattern {
   readonly text: string
   /** The empty name stands for the node as a whole, which only `**` matches. */
   matches(repository: string): boolean
+  /** What every name begins with that it matches; of `team/**` it is `team`. Empty where that is nothing. */
+  readonly beginning: string
   /**
    * Orders the patterns that match one repository: the larger is the more specific. An exact name before a pattern, then
    * more literal characters, more components, `*` before `**`, and fewer of them. Of two patterns one of which matches
@@ -21,12 +23,18 @@ export interface RepositoryPattern {
 }
 
 /** The pattern of every repository, and of the node as a whole. */
-export const everything: RepositoryPattern = { text: '**', matches: () => true, specificity: specificityOf('**') }
+export const everything: RepositoryPattern = {
+  text: '**',
+  matches: () => true,
+  beginning: '',
+  specificity: specificityOf('**')
+}
 
 /** @throws {RegistryError} NAME_INVALID saying what is wrong with it and what to write */
 export function parsePattern(text: string): RepositoryPattern {
   if (!isPattern(text)) throw new RegistryError('NAME_INVALID', { message: wrongPattern(text) })
-  return text === '**' ? everything : { text, matches: matcherOf(text), specificity: specificityOf(text) }
+  if (text === '**') return everything
+  return { text, matches: matcherOf(text), beginning: beginningOf(text), specificity: specificityOf(text) }
 }
 
 /** Whether {@link parsePattern} takes it: something that at least one repository name can match. */
@@ -37,7 +45,8 @@ export function isPattern(text: string): boolean {
 
 /** The pattern of one repository alone, whatever characters its name has. */
 export function exactPattern(repository: string): RepositoryPattern {
-  return { text: repository, matches: name => name === repository, specificity: specificityOf('') }
+  const matches = (name: string) => name === repository
+  return { text: repository, matches, beginning: repository, specificity: specificityOf('') }
 }
 
 /** What is wrong with a text that {@link isPattern} refuses, and what to write. */
@@ -59,6 +68,12 @@ function matcherOf(text: string): (repository: string) => boolean {
   }
   const components = text.split('/')
   return repository => matchSequence(components, componentsOf(repository), isAnyComponents, fitsComponent)
+}
+
+/** Without the slash before a wildcard: `team/**` is also `team`. */
+function beginningOf(text: string): string {
+  const literal = text.replace(/\*.*/, '')
+  return literal === text ? text : literal.replace(/\/$/, '')
 }
 
 function componentsOf(repository: string): string[] {

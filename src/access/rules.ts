@@ -84,6 +84,12 @@ export class RuleSet {
     return decision
   }
 
+  /** What the names begin with that rules of this set allow the action on. */
+  *beginnings(bit: number): Generator<string> {
+    for (const [name, { mask }] of this.#exact) if ((mask & bit) !== 0) yield name
+    for (const { pattern, mask } of this.#patterns) if ((mask & bit) !== 0) yield pattern.beginning
+  }
+
   #match(repository: string): Decision {
     let decision = undecided
     for (const { pattern, mask } of this.#patterns) {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import fastify, { type FastifyInstance } from 'fastify'
 import type { Authentication } from '../access/authentication.ts'
-import type { Authorize } from '../access/authorize.ts'
+import type { Authorize, Reach } from '../access/authorize.ts'
 import { createImmutableTags, type ImmutableTag } from '../access/immutable.ts'
 import type { AuditLog } from '../access/ports.ts'
 import { maxManifestSize } from '../oci/manifest.ts'
@@ -34,6 +34,8 @@ import { createClientOf, createIsProxy, type SourceInit } from './source.ts'
 export interface AppComponents {
   registry: Registry
   authorize: Authorize
+  /** Default: everywhere. Only what it names is looked at for lists. */
+  reach?: Reach
   /** Absent: nobody is asked who they are. */
   authentication?: Authentication
   /** Default: every tag may be moved. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Authentication, Step } from '../access/authentication.ts'
-import { type Action, type Authorize, wholeNode } from '../access/authorize.ts'
+import { type Action, type Authorize, type Reach, wholeNode, wholeReach } from '../access/authorize.ts'
 import type { Caller, Verdict } from '../access/caller.ts'
 import { covers, permits } from '../access/permits.ts'
 import type { Scope } from '../access/scope.ts'
@@ -12,6 +12,8 @@ import type { ClientOf } from './source.ts'
 
 export interface GuardComponents {
   authorize: Authorize
+  /** Default {@link wholeReach}. */
+  reach?: Reach
   /** Absent where nobody is asked who they are. */
   authentication?: Authentication
   locations: Locations
@@ -45,13 +47,15 @@ interface Need {
 export class Guard {
   readonly authentication: Authentication | undefined
   readonly #authorize: Authorize
+  readonly #reach: Reach
   readonly #clientOf: ClientOf
   readonly #challenges: Challenges | undefined
   readonly #openHint: () => string | undefined
 
-  constructor({ authorize, authentication, locations, clientOf }: GuardComponents, init: GuardInit = {}) {
+  constructor({ authorize, reach, authentication, locations, clientOf }: GuardComponents, init: GuardInit = {}) {
     this.authentication = authentication
     this.#authorize = authorize
+    this.#reach = reach ?? wholeReach
     this.#clientOf = clientOf
     this.#challenges = authentication && createChallenges(authentication.challenge, locations)
     this.#openHint = init.openHint ?? (() => undefined)
@@ -92,6 +96,11 @@ export class Guard {
   /** Whether the subject has the right at all, whatever its bearer token was issued for. */
   hasRight({ caller }: Visitor, action: Action, repository: string): boolean {
     return this.#authorize(caller.subject, action, repository)
+  }
+
+  /** Where to look for the repositories on which the subject has the right. */
+  reach({ caller }: Visitor, action: Action): readonly string[] {
+    return this.#reach(caller.subject, action)
   }
 
   /**

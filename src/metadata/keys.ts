@@ -71,10 +71,21 @@ export function rangeOf(prefix: string, after = ''): KeyRange {
   return { gt: prefix + after, lt: prefix.slice(0, -1) + ABOVE }
 }
 
-/** Keys of a family whose repository sorts after `repository`; all of the family's when that is `undefined`. */
-export function repositoriesAfter(family: RepositoryFamily, repository: string | undefined): KeyRange {
-  const gt = repository === undefined ? family + NUL : family + NUL + repository + ABOVE
-  return { gt, lt: family + ABOVE }
+/**
+ * Keys of a family above a position among its repositories: the empty one is before all, a name is before the repository
+ * of that name and all that begin with it, {@link endOf} a name is behind what that one repository holds.
+ */
+export function repositoriesAbove(family: RepositoryFamily, position: string): KeyRange {
+  return { gt: family + NUL + position, lt: family + ABOVE }
+}
+
+export function endOf(repository: string): string {
+  return repository + ABOVE
+}
+
+/** Whether {@link repositoriesAbove} the position has this repository's keys. */
+export function isAbove(repository: string, position: string): boolean {
+  return repository + NUL > position
 }
 
 /** The repository that a key of a {@link RepositoryFamily} names. */

@@ -1,6 +1,14 @@
-import type { PageOptions } from '../registry/ports.ts'
+import type { PageOptions, RepositoryOptions } from '../registry/ports.ts'
 import type { Database } from './database.ts'
-import { type RepositoryFamily, rangeOf, repositoriesAfter, repositoryFamilies, repositoryOf } from './keys.ts'
+import {
+  endOf,
+  isAbove,
+  type RepositoryFamily,
+  rangeOf,
+  repositoriesAbove,
+  repositoryFamilies,
+  repositoryOf
+} from './keys.ts'
 
 /** Entries read at once: few at first, since most lists are short or left early, then up to the second number. */
 const FIRST_CHUNK = 32
@@ -48,23 +56,41 @@ export async function* keysUnder(
 }
 
 /**
- * Names of all repositories: a sorted union over the families, seeking from one repository to the next, so the cost
- * is that of the repositories listed and not of what they hold.
+ * Names of repositories: a sorted union over the families, seeking from one repository to the next and over what is not
+ * asked for, so the cost is that of the repositories listed and not of what they hold or what lies between them.
  */
-export async function* repositories(database: Database, options: PageOptions = {}): AsyncGenerator<string> {
+export async function* repositories(database: Database, options: RepositoryOptions = {}): AsyncGenerator<string> {
+  const { under = [''], after, signal } = options
   const cursors = repositoryFamilies.map(family => new RepositoryCursor(database, family))
-  let last = options.after
-  for (;;) {
-    options.signal?.throwIfAborted()
-    let next: string | undefined
-    for (const cursor of cursors) {
-      const name = await cursor.after(last)
-      if (name !== undefined && (next === undefined || name < next)) next = name
-    }
-    if (next === undefined) return
-    yield next
-    last = next
+  let position = after === undefined ? '' : endOf(after)
+  for (let at = 0; at < under.length; ) {
+    signal?.throwIfAborted()
+    const beginning = under[at] ?? ''
+    if (position < beginning) position = beginning
+    const name = await firstOf(cursors, position)
+    if (name === undefined) return
+    if (name.startsWith(beginning)) {
+      yield name
+      position = endOf(name)
+    } else at = reachedBy(name, under, at + 1)
   }
+}
+
+async function firstOf(cursors: readonly RepositoryCursor[], position: string): Promise<string | undefined> {
+  let first: string | undefined
+  for (const cursor of cursors) {
+    const name = await cursor.first(position)
+    if (name !== undefined && (first === undefined || name < first)) first = name
+  }
+  return first
+}
+
+/** The first place in `under` that is not passed when the list has come to `name`. */
+function reachedBy(name: string, under: readonly string[], from: number): number {
+  const passed = (beginning: string) => beginning < name && !name.startsWith(beginning)
+  let at = from
+  while (at < under.length && passed(under[at] ?? '')) at++
+  return at
 }
 
 /** The repositories of one family, in order. */
@@ -79,11 +105,11 @@ class RepositoryCursor {
     this.#family = family
   }
 
-  /** The first name above `last`, which never decreases between calls. */
-  async after(last: string | undefined): Promise<string | undefined> {
-    if (last !== undefined) this.#names = this.#names.filter(name => name > last)
+  /** The first name whose keys are above a position (see {@link repositoriesAbove}) that never falls between calls. */
+  async first(position: string): Promise<string | undefined> {
+    this.#names = this.#names.filter(name => isAbove(name, position))
     if (this.#names.length === 0 && !this.#done) {
-      const { items, done } = await this.#database.keys(repositoriesAfter(this.#family, last), REPOSITORY_CHUNK)
+      const { items, done } = await this.#database.keys(repositoriesAbove(this.#family, position), REPOSITORY_CHUNK)
       this.#names = items.map(key => repositoryOf(this.#family, key))
       this.#done = done
     }

@@ -14,6 +14,7 @@ import type {
   PageOptions,
   Precondition,
   ReferrerDescriptor,
+  RepositoryOptions,
   RevisionRecord,
   TagRecord,
   UnplacedBlob,
@@ -148,7 +149,7 @@ export class LevelMetadata implements MetadataStore {
       yield { home: home as BlockHome, place: decode.place(place) }
   }
 
-  repositories(options?: PageOptions): AsyncGenerator<string> {
+  repositories(options?: RepositoryOptions): AsyncGenerator<string> {
     return repositories(this.#database, options)
   }
 

@@ -1,4 +1,4 @@
-import { type Action, type Authorize, createAuthorize, openAccess } from '../access/authorize.ts'
+import { type Action, type Authorize, createAccess, openAccess, type Reach, wholeReach } from '../access/authorize.ts'
 import { createImmutableTags, type ImmutableTag } from '../access/immutable.ts'
 import { everything, parsePattern } from '../access/pattern.ts'
 import { parseRuleSubject } from '../access/rule-subject.ts'
@@ -7,6 +7,7 @@ import { accessRules, asksWho, type Config, exposedBy } from '../config.ts'
 
 interface Policy {
   authorize: Authorize
+  reach: Reach
   immutable: ImmutableTag
   openHint?: string
 }
@@ -20,6 +21,7 @@ export class NodeAccess {
   }
 
   readonly authorize: Authorize = (subject, action, repository) => this.#policy.authorize(subject, action, repository)
+  readonly reach: Reach = (subject, action) => this.#policy.reach(subject, action)
   readonly immutable: ImmutableTag = (repository, tag) => this.#policy.immutable(repository, tag)
   /** What somebody is told who is refused where nobody is asked for a password. */
   readonly openHint = (): string | undefined => this.#policy.openHint
@@ -37,9 +39,10 @@ function policyOf(config: Config): Policy {
       repositories.map(parsePattern).flatMap(pattern => tags.map(tag => ({ repositories: pattern, tags: tag })))
     )
   )
-  if (asksWho(config)) return { authorize: createAuthorize({ rules: configuredRules(config) }), immutable }
-  if (config.access === 'open' || exposedBy(config) === undefined) return { authorize: openAccess, immutable }
-  return { authorize: createAuthorize({ rules: exposedRules }), immutable, openHint: exposedHint }
+  if (asksWho(config)) return { ...createAccess({ rules: configuredRules(config) }), immutable }
+  if (config.access === 'open' || exposedBy(config) === undefined)
+    return { authorize: openAccess, reach: wholeReach, immutable }
+  return { ...createAccess({ rules: exposedRules }), immutable, openHint: exposedHint }
 }
 
 /** What to tell the operator of tokens that nobody is asked for. */

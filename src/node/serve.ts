@@ -62,8 +62,8 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     const advice = tokenAdvice(config, node.tokens.list().length)
     if (advice !== undefined) log.warn({}, advice)
     const authentication = await openSignIn(config, node, init, closers)
-    const { authorize, immutable, openHint } = node.access
-    const access = { authorize, immutable, ...(authentication && { authentication }) }
+    const { authorize, reach, immutable, openHint } = node.access
+    const access = { authorize, reach, immutable, ...(authentication && { authentication }) }
     const metrics = await listenDebug(
       config,
       { log, access, ...(node.audit && { audit: node.audit }), ...(health && { health }) },

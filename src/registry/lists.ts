@@ -3,7 +3,7 @@ import { RegistryError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Registration } from './components.ts'
 import { maxLooks, pageOf } from './page-of.ts'
-import type { ReferrerDescriptor } from './ports.ts'
+import type { ReferrerDescriptor, RepositoryOptions } from './ports.ts'
 import type { Page, PageRequest } from './registry.ts'
 
 /** end-8. */
@@ -23,7 +23,7 @@ export async function listTags(
 /** `_catalog`. */
 export async function listRepositories(
   registration: Registration,
-  page: PageRequest,
+  page: PageRequest & Pick<RepositoryOptions, 'under'>,
   visible: (repository: string) => boolean
 ): Promise<Page<string>> {
   return pageOf(registration.metadata.repositories(page), page, {

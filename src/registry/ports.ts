@@ -159,6 +159,11 @@ export interface PageOptions extends AbortOptions {
   after?: string
 }
 
+export interface RepositoryOptions extends PageOptions {
+  /** Only names that begin with one of these, which are in byte order and none the beginning of another. Default: all. */
+  under?: readonly string[]
+}
+
 /** A blob whose durable record exists while its staged file may still wait to be renamed into place (after a crash). */
 export interface UnplacedBlob {
   digest: Digest
@@ -187,7 +192,7 @@ export interface MetadataStore {
   /** Bytes of a `node` block. */
   node(multihash: Uint8Array, options?: AbortOptions): Promise<Uint8Array | undefined>
 
-  repositories(options?: PageOptions): AsyncIterable<string>
+  repositories(options?: RepositoryOptions): AsyncIterable<string>
   tags(repository: string, options?: PageOptions): AsyncIterable<{ tag: string; record: TagRecord }>
   revisions(repository: string, options?: PageOptions): AsyncIterable<{ digest: Digest; record: RevisionRecord }>
   links(repository: string, options?: PageOptions): AsyncIterable<{ digest: Digest; record: LinkRecord }>

@@ -7,7 +7,7 @@
 import type { CID } from 'multiformats/cid'
 import type { RegistryError } from '../errors.ts'
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
-import type { AbortOptions, ByteRange, ReferrerDescriptor } from './ports.ts'
+import type { AbortOptions, ByteRange, ReferrerDescriptor, RepositoryOptions } from './ports.ts'
 
 export interface BlobView {
   digest: Digest
@@ -256,8 +256,15 @@ export interface Registry {
 
   /** end-8. @throws {RegistryError} NAME_UNKNOWN */
   listTags(repository: string, page: PageRequest): Promise<Page<string>>
-  /** `_catalog` of the original Docker API, names in byte order. `visible` filters by access. */
-  listRepositories(page: PageRequest, visible: (repository: string) => boolean): Promise<Page<string>>
+  /**
+   * `_catalog` of the original Docker API, names in byte order. `visible` filters by access.
+   *
+   * @param page - `under` says where to look at all, as {@link RepositoryOptions} has it
+   */
+  listRepositories(
+    page: PageRequest & Pick<RepositoryOptions, 'under'>,
+    visible: (repository: string) => boolean
+  ): Promise<Page<string>>
   /** end-12. Never "not found". */
   listReferrers(
     repository: string,

@@ -1,7 +1,7 @@
 import { hash } from '@node-rs/bcrypt'
 import { MemoryLevel } from 'memory-level'
 import type { Authentication, TokenServer } from '../../src/access/authentication.ts'
-import { type AccessPolicy, createAuthorize } from '../../src/access/authorize.ts'
+import { type AccessPolicy, createAccess } from '../../src/access/authorize.ts'
 import { createAuthentication } from '../../src/access/identify.ts'
 import { type OwnTokens, openOwnTokens } from '../../src/access/own-tokens.ts'
 import { parsePattern } from '../../src/access/pattern.ts'
@@ -51,7 +51,7 @@ export class Authenticated {
     }
     this.authentication = createAuthentication(
       {
-        authorize: createAuthorize({ rules }),
+        ...createAccess({ rules }),
         clock: ticking,
         tokens,
         bearers: { own: createBearerCodec({ clock: ticking }, { service }) },

@@ -1,7 +1,7 @@
 /** Every HTTP door × everybody × every action: what they may is written down here by hand, and nothing else is let through. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createAuthorize } from '../../src/access/authorize.ts'
+import { createAccess } from '../../src/access/authorize.ts'
 import { createDebugApp } from '../../src/http/debug-app.ts'
 import { createHttpMetrics } from '../../src/http/metrics.ts'
 import { UnixfsDagBuilder } from '../../src/ipfs/dag-builder.ts'
@@ -455,7 +455,7 @@ describe('/token', () => {
 
 describe('metrics beyond loopback', () => {
   it.each(everybody)('%s', async who => {
-    const access = { authorize: createAuthorize({ rules }), authentication: guarded.who.authentication }
+    const access = { ...createAccess({ rules }), authentication: guarded.who.authentication }
     const app = createDebugApp({ log: memoryLog(), metrics: createHttpMetrics(), access })
     const authorization = await guarded.headerOf(who, 'team/app')
     const headers = authorization === undefined ? {} : { authorization }
@@ -482,7 +482,7 @@ describe('bitswap', () => {
       metadata,
       files,
       dags: new UnixfsDagBuilder(),
-      authorize: createAuthorize({ rules }),
+      ...createAccess({ rules }),
       blobPath: () => ''
     })
     for (const repository of repositories) {
@@ -591,7 +591,7 @@ describe('an external token', () => {
 
 describe('where nobody signs in', () => {
   it('what is closed says how it is opened', async () => {
-    const authorize = createAuthorize({ rules: rules.filter(({ subject }) => subject.kind === 'anonymous') })
+    const { authorize } = createAccess({ rules: rules.filter(({ subject }) => subject.kind === 'anonymous') })
     const open = await startServer({ app: { openHint: () => 'set access: open' }, components: { authorize } })
     try {
       const answer = await open.ask('/v2/public/app/manifests/v1', { method: 'DELETE' })

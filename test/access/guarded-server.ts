@@ -1,6 +1,6 @@
 /** A registry that asks who is there, on a socket, with somebody of every kind. */
 
-import { type AccessPolicy, createAuthorize } from '../../src/access/authorize.ts'
+import { type AccessPolicy, createAccess } from '../../src/access/authorize.ts'
 import { createAuthentication } from '../../src/access/identify.ts'
 import { createImmutableTags } from '../../src/access/immutable.ts'
 import { parsePattern } from '../../src/access/pattern.ts'
@@ -86,7 +86,7 @@ export async function startGuarded(init: AppInit = {}, components: Partial<AppCo
   const server = await startServer({
     app: init,
     components: {
-      authorize: createAuthorize({ rules }),
+      ...createAccess({ rules }),
       authentication: who.authentication,
       immutable: createImmutableTags([{ repositories: parsePattern('**'), tags: 'fixed-*' }]),
       control: {
@@ -158,7 +158,7 @@ export async function startExternal() {
   const log = { debug() {}, info() {}, warn() {}, error() {} }
   const external = await openExternalTokens({ clock: Date, log }, { issuer: 'issuer', service: 'registry', jwks })
   const who = await Authenticated.start()
-  const authorize = createAuthorize({ rules })
+  const { authorize } = createAccess({ rules })
   const authentication = createAuthentication(
     { authorize, clock: Date, tokens: who.tokens, bearers: { external } },
     { service: 'registry', realm: 'https://auth.example/token' }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { SignJWT } from 'jose'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { actions, createAuthorize } from '../../src/access/authorize.ts'
+import { actions, createAccess } from '../../src/access/authorize.ts'
 import { networkOf, siteOf } from '../../src/access/back-off-source.ts'
 import type { Caller } from '../../src/access/caller.ts'
 import { createAuthentication } from '../../src/access/identify.ts'
@@ -239,7 +239,7 @@ describe('tokens of another server', () => {
       ...claims
     }))
     const components = {
-      authorize: createAuthorize({ rules: [] }),
+      ...createAccess({ rules: [] }),
       clock,
       tokens: node.tokens,
       bearers: { external: { verify } }
@@ -257,7 +257,7 @@ describe('tokens of another server', () => {
     expect(authentication.tokenServer).toBeUndefined()
     const { subject, scopes } = await authentication.identify('Bearer a.b.c', here)
     expect(scopes).toEqual(access)
-    const authorize = createAuthorize({ rules: [] })
+    const { authorize } = createAccess({ rules: [] })
     const may = (repository: string) => actions.filter(action => authorize(subject, action, repository))
     expect(may('team/app')).toEqual(['push', 'create'])
     expect(may('all/*')).toEqual(['pull', 'push', 'create', 'delete', 'fetch'])

@@ -79,6 +79,31 @@ test('matches what its meaning says', () => {
   )
 })
 
+test.each([
+  ['team/app', 'team/app'],
+  ['team/*', 'team'],
+  ['team/**', 'team'],
+  ['team/**/**', 'team'],
+  ['team/**/app', 'team'],
+  ['team/web-*', 'team/web-'],
+  ['team*/**', 'team'],
+  ['**', ''],
+  ['*/app', '']
+])('what %s matches begins with "%s"', (text, beginning) => {
+  expect(parsePattern(text).beginning).toBe(beginning)
+})
+
+test('whatever a pattern matches begins as it says', () => {
+  fc.assert(
+    fc.property(patternText, repository, (text, name) => {
+      const { matches, beginning } = parsePattern(text)
+      fc.pre(matches(name))
+      expect(name.startsWith(beginning)).toBe(true)
+    }),
+    { numRuns: 1000 }
+  )
+})
+
 /** A pattern that matches all the given one does, and usually more. */
 const widened = fc.tuple(patternText, fc.nat(), fc.constantFrom('*', '**', 'letter')).map(([text, seed, by]) => {
   const parts = text.split('/')

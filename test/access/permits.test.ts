@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from 'vitest'
-import { type Action, actions, createAuthorize, openAccess } from '../../src/access/authorize.ts'
+import { type Action, actions, createAccess, openAccess } from '../../src/access/authorize.ts'
 import type { Caller, Verdict } from '../../src/access/caller.ts'
 import { createImmutableTags, immutableMessage, isTagPattern, mayMoveTag } from '../../src/access/immutable.ts'
 import { parsePattern } from '../../src/access/pattern.ts'
@@ -8,7 +8,7 @@ import { formatScopes, parseScopes } from '../../src/access/scope.ts'
 import { anonymous, operator, type Subject } from '../../src/access/subject.ts'
 
 const bob: Subject = { kind: 'user', name: 'bob', groups: [] }
-const authorize = createAuthorize({
+const { authorize } = createAccess({
   rules: [
     { subject: { kind: 'user' }, pattern: parsePattern('team/**'), actions: new Set<Action>(['pull', 'push']) },
     { subject: { kind: 'user' }, pattern: parsePattern('new/**'), actions: new Set<Action>(['create']) },

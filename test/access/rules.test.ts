@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
-import { type Action, actions, createAuthorize, wholeNode } from '../../src/access/authorize.ts'
+import { type Action, actions, createAccess, wholeNode } from '../../src/access/authorize.ts'
 import { parsePattern } from '../../src/access/pattern.ts'
 import type { AccessRule, RuleSubject } from '../../src/access/rules.ts'
 import { anonymous, operator, type Subject } from '../../src/access/subject.ts'
@@ -30,7 +30,7 @@ const token = (name: string, pattern: string, ...granted: Action[]): Subject => 
 
 /** What a subject may do to a repository. */
 function rights(policy: readonly AccessRule[], subject: Subject, name: string): Action[] {
-  const authorize = createAuthorize({ rules: policy })
+  const { authorize } = createAccess({ rules: policy })
   return actions.filter(each => authorize(subject, each, name))
 }
 
@@ -46,6 +46,24 @@ describe('rules', () => {
     line('peer:12D3', 'team/**', 'pull'),
     line('token', 'cache/**', 'pull', 'fetch')
   ]
+
+  it.each<[string, Subject, Action, string[]]>([
+    ['anonymous', anonymous, 'pull', ['public']],
+    ['anonymous, who pushes nowhere', anonymous, 'push', []],
+    ['a group', user('bob', 'dev'), 'push', ['team']],
+    [
+      'a token, by its own grants, what all have and what its name has',
+      token('robot', 'x/y', 'pull'),
+      'delete',
+      ['team/app']
+    ],
+    ['a token that pulls', token('robot', 'x/y', 'pull', 'push'), 'pull', ['cache', 'public', 'x/y']],
+    ['any user, everywhere', user('bob'), 'pull', ['']],
+    ['an admin of the node, everywhere', user('root'), 'delete', ['']],
+    ['the operator, everywhere', operator, 'admin', ['']]
+  ])('reach, for %s', (_who, subject, what, expected) => {
+    expect(createAccess({ rules: policy }).reach(subject, what)).toEqual(expected)
+  })
 
   it.each<[string, Subject, string, Action[]]>([
     ['nobody without a rule', anonymous, 'team/app', []],
@@ -88,7 +106,7 @@ describe('rules', () => {
 
   it('are asked the same way however many there are and however often', () => {
     const many = Array.from({ length: 5000 }, (_, at) => line('user', `team-${at}/**`, at % 2 === 0 ? 'pull' : 'push'))
-    const authorize = createAuthorize({ rules: [...many, line('user', 'x*/**', 'delete')] })
+    const { authorize } = createAccess({ rules: [...many, line('user', 'x*/**', 'delete')] })
     for (let round = 0; round < 2; round++) {
       for (let at = 0; at < 3000; at++) {
         expect(authorize(user('a'), 'pull', `team-${at}/x`)).toBe(at % 2 === 0)
@@ -125,7 +143,20 @@ describe('any rules', () => {
           plainly(all, anonymous, name).has(what) ||
           plainly(all, subject, wholeNode).has('admin') ||
           plainly(all, anonymous, wholeNode).has('admin')
-        expect(createAuthorize({ rules: all })(subject, what, name)).toBe(expected)
+        expect(createAccess({ rules: all }).authorize(subject, what, name)).toBe(expected)
+      }),
+      runs
+    )
+  })
+
+  test('allow nothing outside of what they reach, which is sorted and says nothing twice', () => {
+    fc.assert(
+      fc.property(rules, fc.oneof(named, fc.constant(anonymous)), repository, action, (all, subject, name, what) => {
+        const { authorize, reach } = createAccess({ rules: all })
+        const beginnings = reach(subject, what)
+        if (authorize(subject, what, name)) expect(beginnings.some(each => name.startsWith(each))).toBe(true)
+        expect(beginnings).toEqual(beginnings.toSorted())
+        for (const each of beginnings) expect(beginnings.filter(other => other.startsWith(each))).toEqual([each])
       }),
       runs
     )
@@ -157,8 +188,8 @@ describe('any rules', () => {
     fc.assert(
       fc.property(named, repository, action, (subject, name, what) => {
         fc.pre(!('grants' in subject))
-        expect(createAuthorize({ rules: [] })(subject, what, name)).toBe(false)
-        expect(createAuthorize({ rules: [] })(anonymous, what, name)).toBe(false)
+        expect(createAccess({ rules: [] }).authorize(subject, what, name)).toBe(false)
+        expect(createAccess({ rules: [] }).authorize(anonymous, what, name)).toBe(false)
       })
     )
   })

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
@@ -247,6 +248,24 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
       expect(await collect(store.repositories({ after: 'a/' }))).toEqual(all.slice(3))
       for (const name of all) expect(await store.repositoryExists(name)).toBe(true)
       expect(await store.repositoryExists('only')).toBe(false)
+    })
+
+    it('name the repositories under some beginnings, from anywhere on', async () => {
+      const letters = ['a', 'b', '-', '/']
+      const names = letters.flatMap(x => letters.flatMap(y => letters.map(z => `a${x}${y}${z}a`)))
+      await store.commit(names.map((name, index) => (index % 3 === 0 ? putTag(name, 't', a) : putLink(name, b))))
+      const all = names.toSorted()
+      const beginnings = fc.uniqueArray(fc.constantFrom(...all.map(name => name.slice(0, 3)), 'aa', 'ab/', 'c', ''))
+      const after = fc.option(fc.constantFrom(...all, 'a', 'ab', 'b'), { nil: undefined })
+      await fc.assert(
+        fc.asyncProperty(beginnings, after, async (some, from) => {
+          const under = some.filter(text => !some.some(other => other !== text && text.startsWith(other))).sort()
+          const listed = await collect(store.repositories({ under, ...(from !== undefined && { after: from }) }))
+          const wanted = (name: string) => under.some(beginning => name.startsWith(beginning))
+          expect(listed).toEqual(all.filter(name => wanted(name) && (from === undefined || name > from)))
+        }),
+        { numRuns: 300 }
+      )
     })
 
     it('keep referrers as they were given', async () => {

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createAuthorize } from '../../src/access/authorize.ts'
+import { createAccess } from '../../src/access/authorize.ts'
 import { createDebugApp } from '../../src/http/debug-app.ts'
 import { createHttpMetrics } from '../../src/http/metrics.ts'
 import { digestOf } from '../../src/oci/digest.ts'
@@ -254,7 +254,7 @@ describe('CVE-2026-24124: nothing that works for the node is started by somebody
   })
 
   it('nor read at the address for metrics', async () => {
-    const access = { authorize: createAuthorize({ rules }), authentication: guarded.who.authentication }
+    const access = { ...createAccess({ rules }), authentication: guarded.who.authentication }
     const app = createDebugApp({ log: memoryLog(), metrics: createHttpMetrics(), access })
     try {
       expect((await app.inject('/metrics')).statusCode).toBe(401)

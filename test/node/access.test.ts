@@ -57,6 +57,8 @@ access:
       expect(await rightsBy(text, subject, 'public/app')).toEqual(['pull'])
     }
     expect(await rightsBy(text, alice, 'team/secret')).toEqual([])
+    expect((await accessBy(text)).reach(anonymous, 'pull')).toEqual(['public'])
+    expect((await accessBy(text)).reach(alice, 'delete')).toEqual([])
     expect(await rightsBy(text, alice, wholeNode)).toEqual([])
   })
 

@@ -1,5 +1,7 @@
 /** end-8, end-12 and the catalog: filters, pages and their order. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createAccess } from '../../src/access/authorize.ts'
+import { parsePattern } from '../../src/access/pattern.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import {
   configBytes,
@@ -153,6 +155,22 @@ describe('the catalog for somebody who may pull little of much', () => {
     expect(pages.flat()).toEqual(['public/app'])
     expect(pages.length).toBeGreaterThan(2)
     expect(pages.length).toBeLessThan(7)
+  })
+
+  it('comes whole and at once where rules say what to look for', async () => {
+    const rules = ['public/**', 'rest/*', 'zoo'].map(text => ({
+      subject: { kind: 'anonymous' } as const,
+      pattern: parsePattern(text),
+      actions: new Set(['pull'] as const)
+    }))
+    const ruled = await startServer({ store: large.store, components: createAccess({ rules }) })
+    try {
+      const answer = await ruled.ask('/v2/_catalog')
+      expect(namesIn(answer.body.toString())).toEqual(['public/app', 'rest/hidden'])
+      expect(answer.headers.link).toBeUndefined()
+    } finally {
+      await ruled.close()
+    }
   })
 
   it('ends its pages by chance, so that where they end tells no number of what is hidden', async () => {

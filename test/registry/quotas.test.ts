@@ -22,6 +22,7 @@ const tooLarge = { reason: 'BLOB_TOO_LARGE', code: 'DENIED', status: 413 }
 const pattern = (text: string, matches: (repository: string) => boolean, specificity = 1): RepositoryPattern => ({
   text,
   matches,
+  beginning: '',
   specificity
 })
 const team = pattern('team/**', repository => repository.startsWith('team/'))

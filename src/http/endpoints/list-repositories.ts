@@ -10,7 +10,8 @@ export async function listRepositories(door: Door, exchange: Exchange, visitor: 
   const { limit, after } = parsePage(exchange.query, door.init.pageSize, door.sealedNames)
   const headers = ['Content-Type', 'application/json']
   if (limit === 0) return exchange.send(200, headers, JSON.stringify({ repositories: [] }))
-  const asked = { limit, ...(after === undefined ? {} : { after }), signal: exchange.signal }
+  const under = door.guard.reach(visitor, 'pull')
+  const asked = { limit, under, ...(after === undefined ? {} : { after }), signal: exchange.signal }
   const page = await inTurn(door.lists, exchange, () =>
     door.registry.listRepositories(asked, repository => door.guard.hasRight(visitor, 'pull', repository))
   )
