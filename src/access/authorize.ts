@@ -1,4 +1,4 @@
-import { type AccessRule, all, bitOf, type Decision, moreSpecific, RuleSet } from './rules.ts'
+import { type AccessRule, all, bitOf, type Decision, moreSpecific, RuleSet, undecided } from './rules.ts'
 import type { Grant, Subject } from './subject.ts'
 
 /**
@@ -55,8 +55,8 @@ class Policy {
   readonly #groups: Members
   readonly #tokens: Members
   readonly #peers: Members
-  /** Grants of tokens, compiled once while somebody holds them. */
-  readonly #granted = new WeakMap<readonly Grant[], RuleSet>()
+  /** Kept while somebody holds the subject, which never changes: a user of other groups is another one. */
+  readonly #sets = new WeakMap<Subject, readonly RuleSet[]>()
 
   constructor(rules: readonly AccessRule[]) {
     this.#anonymous = new RuleSet(rules.filter(rule => rule.subject.kind === 'anonymous'))
@@ -83,73 +83,58 @@ class Policy {
     return withoutLonger(beginnings.sort())
   }
 
+  /** By the rules about this subject, those about anonymous left out. */
+  #decide(subject: Exclude<Subject, { kind: 'operator' }>, repository: string): Decision {
+    let decision = undecided
+    for (const set of this.#setsOf(subject)) decision = moreSpecific(decision, set.decide(repository))
+    return decision
+  }
+
+  /** The rules about this subject, those about anonymous left out; looked up once, as who asks asks again. */
   #setsOf(subject: Exclude<Subject, { kind: 'operator' }>): readonly RuleSet[] {
+    const known = this.#sets.get(subject)
+    if (known !== undefined) return known
+    const sets = this.#lookUp(subject)
+    this.#sets.set(subject, sets)
+    return sets
+  }
+
+  #lookUp(subject: Exclude<Subject, { kind: 'operator' }>): readonly RuleSet[] {
     switch (subject.kind) {
       case 'anonymous':
         return []
       case 'user':
         return [...this.#users.setsOf(subject.name), ...subject.groups.flatMap(group => this.#groups.setsOf(group))]
       case 'token':
-        return [...this.#tokens.setsOf(subject.name), this.#grants(subject.grants)]
+        return [...this.#tokens.setsOf(subject.name), compiled(subject.grants)]
       case 'external':
-        return [this.#grants(subject.grants)]
+        return [compiled(subject.grants)]
       case 'peer':
         return this.#peers.setsOf(subject.id)
     }
   }
+}
 
-  /** By the rules about this subject, those about anonymous left out. */
-  #decide(subject: Exclude<Subject, { kind: 'anonymous' | 'operator' }>, repository: string): Decision {
-    switch (subject.kind) {
-      case 'user': {
-        let decision = this.#users.decide(subject.name, repository)
-        for (const group of subject.groups) decision = moreSpecific(decision, this.#groups.decide(group, repository))
-        return decision
-      }
-      case 'token':
-        return moreSpecific(
-          this.#tokens.decide(subject.name, repository),
-          this.#grants(subject.grants).decide(repository)
-        )
-      case 'external':
-        return this.#grants(subject.grants).decide(repository)
-      case 'peer':
-        return this.#peers.decide(subject.id, repository)
-    }
-  }
-
-  #grants(grants: readonly Grant[]): RuleSet {
-    const known = this.#granted.get(grants)
-    if (known !== undefined) return known
-    // There may be thousands of tokens, each in the hands of somebody who asks for names at will.
-    const compiled = new RuleSet(grants, { remembered: 64 })
-    this.#granted.set(grants, compiled)
-    return compiled
-  }
+/** There may be thousands of tokens, each in the hands of somebody who asks for names at will. */
+function compiled(grants: readonly Grant[]): RuleSet {
+  return new RuleSet(grants, { remembered: 64 })
 }
 
 /** Rules about all subjects of one kind, and about single ones of them. */
 class Members {
-  readonly #all: RuleSet
-  readonly #named = new Map<string, RuleSet>()
+  readonly #all: readonly RuleSet[]
+  readonly #named = new Map<string, readonly RuleSet[]>()
 
   constructor(rules: readonly AccessRule[]) {
     const nameOf = ({ subject }: AccessRule) => ('name' in subject ? subject.name : undefined)
-    this.#all = new RuleSet(rules.filter(rule => nameOf(rule) === undefined))
+    this.#all = [new RuleSet(rules.filter(rule => nameOf(rule) === undefined))]
     for (const [name, own] of Map.groupBy(rules, nameOf)) {
-      if (name !== undefined) this.#named.set(name, new RuleSet(own))
+      if (name !== undefined) this.#named.set(name, [...this.#all, new RuleSet(own)])
     }
   }
 
-  decide(name: string, repository: string): Decision {
-    const forAll = this.#all.decide(repository)
-    const own = this.#named.get(name)
-    return own === undefined ? forAll : moreSpecific(forAll, own.decide(repository))
-  }
-
   setsOf(name: string): readonly RuleSet[] {
-    const own = this.#named.get(name)
-    return own === undefined ? [this.#all] : [this.#all, own]
+    return this.#named.get(name) ?? this.#all
   }
 }
 

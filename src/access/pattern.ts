@@ -72,8 +72,7 @@ function matcherOf(text: string): (repository: string) => boolean {
 
 /** Without the slash before a wildcard: `team/**` is also `team`. */
 function beginningOf(text: string): string {
-  const literal = text.replace(/\*.*/, '')
-  return literal === text ? text : literal.replace(/\/$/, '')
+  return text.replace(/\/?\*.*/, '')
 }
 
 function componentsOf(repository: string): string[] {
