@@ -19,7 +19,7 @@ import { createDoorstep, type DoorstepInit } from './doorstep.ts'
 import { Exchange, type NodeState } from './exchange.ts'
 import { Guard, type GuardComponents, type GuardInit } from './guard.ts'
 import type { Health } from './health.ts'
-import { listsAtOnce } from './in-turn.ts'
+import { createListTurns } from './list-turns.ts'
 import { createLocations, type LocationInit } from './location.ts'
 import { ManifestHeaders } from './manifest-headers.ts'
 import type { HttpMetrics } from './metrics.ts'
@@ -28,7 +28,6 @@ import { createRequestIds } from './request-id.ts'
 import { createRouter } from './router.ts'
 import { SealedNames } from './sealed-names.ts'
 import { standingHeaders } from './security-headers.ts'
-import { Slots } from './slots.ts'
 import { createClientOf, createIsProxy, type SourceInit } from './source.ts'
 
 export interface AppComponents {
@@ -211,7 +210,7 @@ function createDoor(components: AppComponents & Pick<GuardComponents, 'clientOf'
       queueMs: init.timeouts?.uploadQueueMs ?? 15_000,
       stallMs: bodyStallMs
     }),
-    lists: new Slots(listsAtOnce),
+    lists: createListTurns(),
     sealedNames: new SealedNames(),
     manifestHeaders: new ManifestHeaders()
   }

@@ -3,6 +3,7 @@ import { parseContentRange } from '../oci/range.ts'
 import type { UploadBody } from '../registry/registry.ts'
 import type { ClientLimits } from './client-limits.ts'
 import type { Exchange } from './exchange.ts'
+import { inTurn, type Turns } from './in-turn.ts'
 import { RequestBody } from './read-body.ts'
 import { Slots } from './slots.ts'
 
@@ -20,11 +21,12 @@ export interface ByteBodiesInit {
 /** Admits request bodies, so that their number, and with it the memory they take, is bounded. */
 export class ByteBodies {
   readonly #init: ByteBodiesInit
-  readonly #slots: Slots
+  readonly #turns: Turns
 
   constructor(init: ByteBodiesInit) {
     this.#init = init
-    this.#slots = new Slots(init.limit)
+    const { limit, queueMs: waitMs } = init
+    this.#turns = { slots: new Slots(limit), waitMs, busy: `too many uploads at once (limit ${limit})` }
   }
 
   /**
@@ -35,27 +37,13 @@ export class ByteBodies {
    */
   async admit<T>(work: () => Promise<T>, exchange: Exchange): Promise<T> {
     const { limits, queueMs } = this.#init
-    if (limits === undefined || exchange.visit === undefined) return this.#read(work, exchange)
+    if (limits === undefined || exchange.visit === undefined) return inTurn(this.#turns, exchange, work)
     const release = await exchange.visit.takeUpload(queueMs, exchange.abortable)
     if (release === undefined) throw limits.uploadRefusal()
     try {
-      return await this.#read(work, exchange)
+      return await inTurn(this.#turns, exchange, work)
     } finally {
       release()
-    }
-  }
-
-  async #read<T>(work: () => Promise<T>, exchange: Exchange): Promise<T> {
-    if (!(await this.#slots.take(this.#init.queueMs, exchange.abortable))) {
-      throw new RegistryError('TOOMANYREQUESTS', {
-        message: `too many uploads at once (limit ${this.#init.limit})`,
-        headers: { 'Retry-After': '5' }
-      })
-    }
-    try {
-      return await work()
-    } finally {
-      this.#slots.release()
     }
   }
 

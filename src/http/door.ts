@@ -4,10 +4,10 @@ import type { Registry } from '../registry/registry.ts'
 import type { ByteBodies } from './byte-bodies.ts'
 import type { ClientLimits } from './client-limits.ts'
 import type { Guard } from './guard.ts'
+import type { Turns } from './in-turn.ts'
 import type { Locations } from './location.ts'
 import type { ManifestHeaders } from './manifest-headers.ts'
 import type { SealedNames } from './sealed-names.ts'
-import type { Slots } from './slots.ts'
 
 /** Settings that endpoints read, all given. */
 export interface DoorInit {
@@ -36,7 +36,7 @@ export interface Door {
   locations: Locations
   bodies: ByteBodies
   /** Turns to read a list that may be long. */
-  lists: Slots
+  lists: Turns
   sealedNames: SealedNames
   manifestHeaders: ManifestHeaders
 }

@@ -2,25 +2,30 @@ import { RegistryError } from '../errors.ts'
 import type { Exchange } from './exchange.ts'
 import type { Slots } from './slots.ts'
 
-/** Lists that are read at once; each keeps a thread of the file system's pool busy, which blobs are read by too. */
-export const listsAtOnce = 8
-/** ms that a list waits for its turn; clients give up at 30 s. */
-const waitMs = 15_000
+/** Turns to do something of which only so much goes on at once. */
+export interface Turns {
+  slots: Slots
+  /** ms that a request waits for its turn. */
+  waitMs: number
+  /** What whoever waited in vain is told. */
+  busy: string
+}
 
 /**
- * Reads a list when few others are being read.
+ * Does something when few others are doing it.
  *
  * @throws {RegistryError} TOOMANYREQUESTS
  */
-export async function inTurn<T>(slots: Slots, exchange: Exchange, read: () => Promise<T>): Promise<T> {
+export async function inTurn<T>(
+  { slots, waitMs, busy }: Turns,
+  exchange: Exchange,
+  work: () => Promise<T>
+): Promise<T> {
   if (!(await slots.take(waitMs, exchange.abortable))) {
-    throw new RegistryError('TOOMANYREQUESTS', {
-      message: 'too many lists are being read already: try again in 5 s',
-      headers: { 'Retry-After': '5' }
-    })
+    throw new RegistryError('TOOMANYREQUESTS', { message: busy, headers: { 'Retry-After': '5' } })
   }
   try {
-    return await read()
+    return await work()
   } finally {
     slots.release()
   }

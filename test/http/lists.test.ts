@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { listsAtOnce } from '../../src/http/in-turn.ts'
+import { listsAtOnce } from '../../src/http/list-turns.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { serve } from './serve.ts'
 
