@@ -1,15 +1,12 @@
-import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
+import { contended, maxRounds } from '../contended.ts'
 import { reviseImages } from '../images/revise.ts'
 import { belowTagsConditions } from '../manifests/below-tags.ts'
 import { type AbortOptions, type Precondition, PreconditionFailed } from '../ports.ts'
 import type { RefuseMove } from '../registry.ts'
 import { blockMultihashes } from './leaves.ts'
 import { blobUnknown } from './stat.ts'
-
-/** Rounds against pushes that come to need it meanwhile. */
-const maxRounds = 5
 
 /** end-10: the repository loses the blob at once; the bytes go with the next GC, if no other repository has it. */
 export async function deleteBlob(
@@ -21,12 +18,7 @@ export async function deleteBlob(
   for (let round = 1; ; round++) {
     const below = await belowTagsConditions(registration, repository, digest, refuseBelow, options)
     if (await unlinkBlob(registration, repository, digest, below, options)) break
-    if (round === maxRounds) {
-      throw new RegistryError('UNAVAILABLE', {
-        message: 'manifests of this blob keep being pushed under its deletion',
-        headers: { 'Retry-After': '1' }
-      })
-    }
+    if (round === maxRounds) throw contended('manifests of this blob keep being pushed under its deletion')
   }
   await reviseImages(registration, repository, digest)
 }

@@ -1,13 +1,10 @@
-import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
+import { contended, maxRounds } from '../contended.ts'
 import { type AbortOptions, type Precondition, PreconditionFailed } from '../ports.ts'
 import type { IfMatch } from '../registry.ts'
 import { manifestUnknown } from './get.ts'
 import { changed, matches } from './if-match.ts'
-
-/** Rounds against pushes that move the tag meanwhile. */
-const maxRounds = 5
 
 export interface DeleteTagOptions extends AbortOptions {
   /** What the tag has to name when it goes. */
@@ -32,10 +29,7 @@ export async function deleteTag(
       if (ifMatch === undefined) throw await manifestUnknown(registration, repository, { tag }, abort)
     }
   }
-  throw new RegistryError('UNAVAILABLE', {
-    message: 'the tag keeps being moved under this deletion',
-    headers: { 'Retry-After': '1' }
-  })
+  throw contended('the tag keeps being moved under this deletion')
 }
 
 /** What the tag names now, which is one of those listed. */

@@ -1,8 +1,8 @@
-import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { parseManifest, referencedDescriptors } from '../../oci/manifest.ts'
 import { blockMultihashes } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
+import { contended, maxRounds } from '../contended.ts'
 import { dropImage, reviseImages } from '../images/revise.ts'
 import { type AbortOptions, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
 import type { IfMatch, RefuseMove } from '../registry.ts'
@@ -11,9 +11,6 @@ import { getManifest, manifestUnknown } from './get.ts'
 import { changed, matches } from './if-match.ts'
 import { leafHashes } from './leaf-hashes.ts'
 import { type UntagOptions, untagMost } from './untag.ts'
-
-/** Rounds against pushes that set tags meanwhile. */
-const maxRounds = 5
 
 /**
  * end-9 by digest: the manifest leaves the repository, and every tag that points at it, in one batch unless there are
@@ -26,7 +23,7 @@ export async function deleteManifest(
   registration: Registration,
   repository: string,
   digest: Digest,
-  { ifMatch, refuseBelow, ...options }: RemoveOptions & { refuseBelow?: RefuseMove; ifMatch?: IfMatch } = {}
+  { ifMatch, refuseBelow, ...options }: UntagOptions & { refuseBelow?: RefuseMove; ifMatch?: IfMatch } = {}
 ): Promise<void> {
   // What a digest names never changes: either it can match or not.
   if (ifMatch !== undefined && !matches(ifMatch, digest)) {
@@ -43,13 +40,8 @@ export async function deleteManifest(
       throw await manifestUnknown(registration, repository, { digest }, options)
     }
   }
-  throw new RegistryError('UNAVAILABLE', {
-    message: 'the manifest keeps being tagged under this deletion',
-    headers: { 'Retry-After': '1' }
-  })
+  throw contended('the manifest keeps being tagged under this deletion')
 }
-
-export type RemoveOptions = UntagOptions
 
 /** `false` when there is no such manifest, a condition does not hold, or it was tagged meanwhile. */
 export async function removeRevision(
@@ -57,7 +49,7 @@ export async function removeRevision(
   repository: string,
   digest: Digest,
   conditions: Precondition[],
-  options?: RemoveOptions
+  options?: UntagOptions
 ): Promise<boolean> {
   const { metadata } = registration
   const found = await readRevision(registration, repository, digest, options)

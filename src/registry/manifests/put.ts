@@ -10,6 +10,7 @@ import {
   refuseRepeatedNames
 } from '../../oci/manifest.ts'
 import type { Registration } from '../components.ts'
+import { contended, maxRounds } from '../contended.ts'
 import { buildImage, completeParents } from '../images/complete.ts'
 import { imageManifest } from '../images/members.ts'
 import {
@@ -28,9 +29,6 @@ import { ifMatchConditions } from './if-match.ts'
 import { leafHashes } from './leaf-hashes.ts'
 import { tagConditions } from './tag-conditions.ts'
 import { typeConditions } from './type-conditions.ts'
-
-/** Rounds against GC and deletes that run beside; each sees what the other did. */
-const maxRounds = 5
 
 /** end-7: stores the bytes as they are, links, referrer, tags and image CID in one durable batch. */
 export async function putManifest(
@@ -146,11 +144,7 @@ async function commitUnlessChanged(
     if (!(error instanceof PreconditionFailed)) throw error
     await refuseIfFull(registration, error)
     if (round < maxRounds) return false
-    throw new RegistryError('UNAVAILABLE', {
-      message: 'the repository keeps changing under this push',
-      headers: { 'Retry-After': '1' },
-      cause: error
-    })
+    throw contended('the repository keeps changing under this push', error)
   }
 }
 

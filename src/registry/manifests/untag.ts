@@ -1,13 +1,11 @@
-import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
+import { contended, maxRounds } from '../contended.ts'
 import { type AbortOptions, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
 import type { RefuseMove } from '../registry.ts'
 
 /** Tags that one commit takes away: a batch of a million would hold up everybody for seconds, and take gigabytes. */
 export const maxTagsAtOnce = 2_000
-/** Commits that may fail because tags are moved meanwhile. */
-const maxFailures = 5
 
 export interface UntagOptions extends AbortOptions {
   refuseMove?: RefuseMove
@@ -43,7 +41,8 @@ export async function untagMost(
       left -= tags.length
     } catch (cause) {
       if (!(cause instanceof PreconditionFailed)) throw cause
-      if (++failures === maxFailures) throw moving(cause)
+      if (++failures === maxRounds)
+        throw contended('the tags of the manifest keep being moved under this deletion', cause)
     }
   }
 }
@@ -55,12 +54,4 @@ async function firstTags({ metadata }: Registration, repository: string, digest:
     if (tags.length === maxTagsAtOnce) break
   }
   return tags
-}
-
-function moving(cause: Error): RegistryError {
-  return new RegistryError('UNAVAILABLE', {
-    message: 'the tags of the manifest keep being moved under this deletion',
-    headers: { 'Retry-After': '1' },
-    cause
-  })
 }
