@@ -31,8 +31,11 @@ describe('on the data of version 0.1.0', () => {
   let node: Pinnace
   beforeAll(async () => {
     folder = await unpack()
-    // The upload that was under way is older every day.
-    const config = { storage: { maintenance: { uploadpurging: { enabled: false } } } }
+    // The fixture is older every day, and so are its upload and its blobs that no manifest needs.
+    const config = {
+      storage: { maintenance: { uploadpurging: { enabled: false } } },
+      ipfs: { gc: { grace: '2000000h' } }
+    }
     node = await startPinnace({ dataDir: folder, config })
   })
   afterAll(async () => {
