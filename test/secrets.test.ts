@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { hash } from '@node-rs/bcrypt'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { clockAndPlace } from './clock-and-place.ts'
 import { createCertificate, hasOpenssl } from './http/certificate.ts'
 import { basic } from './interop/auth/guarded.ts'
 import { type Pinnace, startPinnace } from './interop/node.ts'
@@ -84,7 +85,7 @@ async function ask(
 /** A command that may fail, ended where it does not by itself; what it says is kept. */
 async function command(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
   const options = {
-    env: { PATH: process.env.PATH, HOME: folder, ...env },
+    env: { PATH: process.env.PATH, HOME: folder, ...clockAndPlace(), ...env },
     timeout: 10_000,
     killSignal: 'SIGTERM'
   } as const

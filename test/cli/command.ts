@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach } from 'vitest'
+import { clockAndPlace } from '../clock-and-place.ts'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
@@ -52,6 +53,7 @@ export function start(args: readonly string[], env: Record<string, string> = {})
       PATH: process.env.PATH ?? '',
       HOME: '/nonexistent',
       TMPDIR: tmpdir(),
+      ...clockAndPlace(),
       REGISTRY_HTTP_ADDR: '127.0.0.1:0',
       REGISTRY_IPFS_LISTEN: '[/ip4/127.0.0.1/tcp/0]',
       ...env

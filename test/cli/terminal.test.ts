@@ -8,6 +8,7 @@ import { verify } from '@node-rs/bcrypt'
 import { describe, expect, it } from 'vitest'
 import { openDataFolder } from '../../src/data-folder.ts'
 import { controlProtocol } from '../../src/http/control-protocol.ts'
+import { clockAndPlace } from '../clock-and-place.ts'
 import { run, serve, stop, temporaryFolder } from './command.ts'
 import { pushImage } from './push.ts'
 
@@ -29,6 +30,7 @@ async function onTerminal(
       PATH: process.env.PATH ?? '',
       HOME: '/nonexistent',
       TERM: 'xterm',
+      ...clockAndPlace(),
       REGISTRY_HTTP_ADDR: '127.0.0.1:0',
       REGISTRY_IPFS_LISTEN: '[/ip4/127.0.0.1/tcp/0]'
     }

@@ -2,11 +2,12 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { verify } from '@node-rs/bcrypt'
 import { describe, expect, it } from 'vitest'
+import { clockAndPlace } from '../clock-and-place.ts'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 function hash(name: string, input: string | Buffer) {
-  const env = { PATH: process.env.PATH ?? '', HOME: '/nonexistent' }
+  const env = { PATH: process.env.PATH ?? '', HOME: '/nonexistent', ...clockAndPlace() }
   const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'user', 'hash', name], { input, env })
   return { code: status, stdout: stdout.toString(), stderr: stderr.toString() }
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { basename, delimiter, join } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { clockAndPlace } from '../clock-and-place.ts'
 import { requireTool, type ToolName, toolFolders } from './find.ts'
 
 export interface RunOptions {
@@ -62,6 +63,7 @@ export function toolEnvironment(extra: Record<string, string> = {}): Record<stri
     TMPDIR: tmpdir(),
     LANG: 'C.UTF-8',
     TZ: 'UTC',
+    ...clockAndPlace(),
     ...extra
   }
 }
