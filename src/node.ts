@@ -38,6 +38,8 @@ export interface OpenNodeInit {
   log: Log
   /** What the lock of the data folder says of this process, e.g. `serve`. */
   command: string
+  /** Requests will come in. Default false. */
+  serving?: boolean
   /** Stops an opening that is under way. */
   signal?: AbortSignal
 }
@@ -75,7 +77,7 @@ export interface OpenNode {
  * @throws {LayoutError} {SchemaUnsupported} when a newer Pinnace wrote it
  */
 export async function openNode(config: Config, init: OpenNodeInit): Promise<OpenNode> {
-  const { log, command, signal } = init
+  const { log, command, serving = false, signal } = init
   const closers = new Closers()
   try {
     const folder = closers.add(await openDataFolder(config.storage.filesystem.rootdirectory, { command }), it =>
@@ -91,7 +93,10 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const stored = (root: CID) => listener(root)
     const { staging, blobs: files, room } = storage
     const components = { stored, metadata, staging, files, room, dags, clock: Date, log }
-    const { registry, suspect } = closers.add(await openRegistry(components, registryInit(config)), it => it.close())
+    const { registry, suspect } = closers.add(
+      await openRegistry(components, { ...registryInit(config), serving }),
+      it => it.close()
+    )
     const access = new NodeAccess(config)
     const blobPath = (digest: Digest): string => blobPlace(storagePaths(folder.path), digest).file
     const blockComponents = { metadata, files: storage.blobs, dags, authorize: access.authorize, blobPath }

@@ -5,6 +5,7 @@ import { type ManifestReference, parseRepository, parseTag } from '../oci/refere
 import type { AbortOptions, Log } from '../registry/ports.ts'
 import type { Page, PageRequest, Registry } from '../registry/registry.ts'
 import { auditControl, type WhoAdministers } from './audit-control.ts'
+import { addRemovalRoutes } from './control/removals.ts'
 import { addTokenRoutes, type TokenRoutesComponents } from './control/tokens.ts'
 import {
   controlProtocol,
@@ -58,7 +59,8 @@ export function createControlFastify({ log, audit }: ControlComponents, who?: Wh
 }
 
 /** The control protocol, for those whom the door lets in. */
-export function addControlRoutes(app: FastifyInstance, { registry, node, access }: ControlComponents): void {
+export function addControlRoutes(app: FastifyInstance, components: ControlComponents, who?: WhoAdministers): void {
+  const { registry, node, access } = components
   app.get('/version', async (): Promise<VersionResponse> => ({ version: node.version, protocol: controlProtocol }))
   app.get('/id', async () => node.identity())
   app.get<{ Querystring: { repository?: string } }>('/ls', (request, reply) =>
@@ -76,8 +78,10 @@ export function addControlRoutes(app: FastifyInstance, { registry, node, access 
   })
   app.post<{ Body: GcRequest }>('/gc', { schema: { body: GcRequest } }, (request, reply) =>
     streamLines(reply, async (lines, signal) => {
+      const { deleteUntagged, ...options } = request.body
       const onProgress = (progress: object) => lines.offer({ progress })
-      await lines.write({ result: await registry.collectGarbage({ ...request.body, signal, onProgress }) })
+      const old = deleteUntagged === true ? { untaggedMs: 0 } : {}
+      await lines.write({ result: await registry.collectGarbage({ ...old, ...options, signal, onProgress }) })
     })
   )
   app.post<{ Body: ScrubRequest }>('/scrub', { schema: { body: ScrubRequest } }, (request, reply) =>
@@ -87,6 +91,7 @@ export function addControlRoutes(app: FastifyInstance, { registry, node, access 
       await lines.write({ result: await registry.scrub({ ...request.body, signal, onProgress, onDamage }) })
     })
   )
+  addRemovalRoutes(app, components, who)
   if (access !== undefined) addTokenRoutes(app, access)
 }
 

@@ -35,6 +35,10 @@ async function holds(view: View, condition: Precondition): Promise<boolean> {
       const revision = await view.text(keys.revision(condition.repository, condition.digest))
       return (revision === undefined ? undefined : decode.revision(revision).mediaType) === condition.mediaType
     }
+    case 'revisionUsed': {
+      const revision = await view.text(keys.revision(condition.repository, condition.digest))
+      return revision !== undefined && decode.revision(revision).used === condition.used
+    }
     case 'untagged': {
       const { repository, digest, except = [] } = condition
       const besides = new Set(except.map(tag => keys.tagged(repository, digest, tag)))

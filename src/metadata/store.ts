@@ -18,7 +18,8 @@ import type {
   RevisionRecord,
   TagRecord,
   UnplacedBlob,
-  UploadRecord
+  UploadRecord,
+  WalkOptions
 } from '../registry/ports.ts'
 import { RecordCache } from './cache.ts'
 import { Committer } from './committer.ts'
@@ -28,6 +29,7 @@ import { entriesUnder, keysUnder, repositories } from './list.ts'
 import { type MigrateInit, migrate } from './migrate.ts'
 import { decode } from './records.ts'
 import { LevelTokenStore } from './token-store.ts'
+import { looseBlobs, looseLinks, unheldManifests, unnamedRevisions } from './walk.ts'
 
 export interface LevelMetadataInit extends MigrateInit {
   /** Bytes of records and manifests kept decoded. Default 32 MiB. */
@@ -200,6 +202,24 @@ export class LevelMetadata implements MetadataStore {
   async *uploads(options?: PageOptions): AsyncGenerator<{ id: string; record: UploadRecord }> {
     for await (const [id, value] of entriesUnder(this.#database, prefixes.uploads, options))
       yield { id, record: decode.upload(value) }
+  }
+
+  // Walks
+
+  unnamedRevisions(options?: WalkOptions & { repository?: string }) {
+    return unnamedRevisions(this.#database, options)
+  }
+
+  looseLinks(options?: WalkOptions & { repository?: string }) {
+    return looseLinks(this.#database, options)
+  }
+
+  looseBlobs(options?: WalkOptions) {
+    return looseBlobs(this.#database, options)
+  }
+
+  unheldManifests(options?: WalkOptions) {
+    return unheldManifests(this.#database, options)
   }
 
   // Commits

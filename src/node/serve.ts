@@ -50,7 +50,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
   const { log, signal } = init
   const closers = new Closers()
   try {
-    const node = closers.add(await openNode(config, { log, command: 'serve' }), it => it.close())
+    const node = closers.add(await openNode(config, { log, command: 'serve', serving: true }), it => it.close())
     signal?.throwIfAborted()
     const running = { subject: 'operator', reference: init.version, outcome: 'allowed' } as const
     node.audit?.record({ ...running, action: 'start' })

@@ -17,8 +17,11 @@ import { inspect } from './inspect.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { listReferrers, listRepositories, listTags } from './lists.ts'
 import { collectGarbage, exclusive } from './maintenance/gc.ts'
+import { listUntagged } from './maintenance/list-untagged.ts'
 import { confirmRot } from './maintenance/quarantine.ts'
 import { recover } from './maintenance/recover.ts'
+import { planRepositoryRemoval, removeRepository } from './maintenance/remove-repository.ts'
+import { planTagRemoval, removeTag } from './maintenance/remove-tag.ts'
 import { scrub } from './maintenance/scrub.ts'
 import { deleteManifest } from './manifests/delete.ts'
 import { deleteTag } from './manifests/delete-tag.ts'
@@ -52,6 +55,7 @@ export async function openRegistry(components: RegistryComponents, init: Registr
     init: {
       verifyReads: 'changed',
       graceMs: day,
+      serving: true,
       maxUploads: 10_000,
       sparse: 'none',
       platforms: 'all',
@@ -96,6 +100,11 @@ function assemble(registration: Registration, sessions: OpenSessions, fetches: F
     putManifest: (...args) => putManifest(registration, ...args),
     deleteManifest: (...args) => deleteManifest(registration, ...args),
     deleteTag: (...args) => deleteTag(registration, ...args),
+    planTagRemoval: (...args) => planTagRemoval(registration, ...args),
+    removeTag: (...args) => removeTag(registration, ...args),
+    planRepositoryRemoval: (...args) => planRepositoryRemoval(registration, ...args),
+    removeRepository: (...args) => removeRepository(registration, ...args),
+    untagged: options => listUntagged(registration, options),
     listTags: (...args) => listTags(registration, ...args),
     listRepositories: (...args) => listRepositories(registration, ...args),
     listReferrers: (...args) => listReferrers(registration, ...args),

@@ -1,8 +1,8 @@
 import type { Digest } from '../oci/digest.ts'
-import { type Descriptor, parseManifest } from '../oci/manifest.ts'
+import { type Descriptor, parseManifest, referencedDescriptors } from '../oci/manifest.ts'
 import { openRecord } from './blobs/open.ts'
 import type { Registration } from './components.ts'
-import { getManifest } from './manifests/get.ts'
+import { readManifest } from './manifests/get.ts'
 import { leafHashes } from './manifests/leaf-hashes.ts'
 import type { AbortOptions } from './ports.ts'
 import type { InspectedLayer, Inspection } from './registry.ts'
@@ -17,7 +17,7 @@ export async function inspect(
   reference: { tag: string } | { digest: Digest },
   options?: AbortOptions
 ): Promise<Inspection> {
-  const reading = await getManifest(registration, repository, reference, options)
+  const reading = await readManifest(registration, repository, reference, options)
   const { digest, mediaType, bytes, size } = reading
   const manifest = parseManifest(bytes, mediaType)
   const own = registration.dags.file({ size, leaves: leafHashes(bytes) })
@@ -67,11 +67,16 @@ async function inspectChild(
           mediaType,
           digest,
           size,
-          cid: registration.dags.file({ size: bytes.length, leaves: leafHashes(bytes) }).root.toString()
+          cid: registration.dags.file({ size: bytes.length, leaves: leafHashes(bytes) }).root.toString(),
+          total: totalSize(bytes, held?.mediaType ?? mediaType)
         }),
     ...(child.platform === undefined ? {} : { platform: child.platform }),
     ...(image === undefined ? {} : { imageCid: image.root.toString() })
   }
+}
+
+function totalSize(bytes: Uint8Array, mediaType: string): number {
+  return referencedDescriptors(parseManifest(bytes, mediaType)).reduce((sum, { size }) => sum + size, bytes.length)
 }
 
 async function inspectConfig(

@@ -150,7 +150,7 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
       await store.commit([
         { type: 'deleteBlob', digest: a },
         { type: 'deleteLink', repository: 'r', digest: a },
-        { type: 'deleteTag', repository: 'r', tag: 't' },
+        { type: 'deleteTag', repository: 'r', tag: 't', at: 9 },
         { type: 'deleteRevision', repository: 'r', digest: b },
         { type: 'deleteManifest', digest: b },
         { type: 'deleteImage', digest: b },
@@ -168,7 +168,7 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
 
     it('deletes what is absent without complaint', async () => {
       await store.commit([
-        { type: 'deleteTag', repository: 'r', tag: 't' },
+        { type: 'deleteTag', repository: 'r', tag: 't', at: 9 },
         { type: 'deleteLink', repository: 'r', digest: a },
         { type: 'deleteBlocks', home: `blob:${a}`, multihashes: [multihash('x')] }
       ])
@@ -211,7 +211,7 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
       const seen: string[] = []
       for await (const { tag } of store.tags('r')) {
         seen.push(tag)
-        await store.commit([{ type: 'deleteTag', repository: 'r', tag }], [], { durable: false })
+        await store.commit([{ type: 'deleteTag', repository: 'r', tag, at: 9 }], [], { durable: false })
         if (seen.length === 120) break
       }
       expect(seen).toEqual(names.slice(0, 120))

@@ -51,6 +51,10 @@ export class Model {
         return this.revisions.has(`${condition.repository} ${condition.digest}`)
       case 'revisionIs':
         return this.#mediaTypeOf(`${condition.repository} ${condition.digest}`) === condition.mediaType
+      case 'revisionUsed': {
+        const revision = this.revisions.get(`${condition.repository} ${condition.digest}`)
+        return revision !== undefined && JSON.parse(revision).used === condition.used
+      }
       case 'untagged':
         return this.#tagsOf(condition.repository, condition.digest).every(tag => condition.except?.includes(tag))
       case 'tagIs': {
@@ -133,10 +137,15 @@ export class Model {
       case 'deleteRevision':
         this.revisions.delete(`${repository} ${change.digest}`)
         return
+      case 'useRevision':
+        this.#use(`${repository} ${change.digest}`, change.at)
+        return
       case 'putTag':
+        this.#untag(`${repository} ${change.tag}`, change.record.at, change.record.digest)
         this.tags.set(`${repository} ${change.tag}`, change.record)
         return
       case 'deleteTag':
+        this.#untag(`${repository} ${change.tag}`, change.at)
         this.tags.delete(`${repository} ${change.tag}`)
         return
       case 'putReference':
@@ -151,6 +160,18 @@ export class Model {
       case 'deleteReferrer':
         this.referrers.delete(`${repository} ${change.subject} ${change.digest}`)
     }
+  }
+
+  #use(key: string, at: number): void {
+    const revision = this.revisions.get(key)
+    if (revision === undefined) return
+    const record = JSON.parse(revision)
+    this.revisions.set(key, json({ ...record, used: Math.max(at, record.used ?? at) }))
+  }
+
+  #untag(key: string, at: number, next?: Digest): void {
+    const named = this.tags.get(key)?.digest
+    if (named !== undefined && named !== next) this.#use(`${first(key)} ${named}`, at)
   }
 
   #count(key: string, digest: Digest): void {

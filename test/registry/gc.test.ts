@@ -102,7 +102,7 @@ describe('garbage collection', () => {
     const signature = await putManifest(node.registry, 'a', imageManifest(config, [], { subject }))
     node.advance(2 * hour)
     expect(await node.registry.collectGarbage()).toMatchObject({ manifests: 0, blobs: 0 })
-    expect(await node.registry.collectGarbage({ deleteUntagged: true })).toMatchObject({ manifests: 3, blobs: 4 })
+    expect(await node.registry.collectGarbage({ untaggedMs: 0 })).toMatchObject({ manifests: 3, blobs: 4 })
     for (const digest of [old.digest, child.digest, digestOf(index)]) {
       await expect(node.registry.getManifest('a', { digest })).rejects.toMatchObject({ reason: 'MANIFEST_UNKNOWN' })
     }

@@ -4,6 +4,7 @@ import { connect } from '../connect.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { naming } from '../explain.ts'
 import { showReference } from '../operations.ts'
+import { showPlatform } from '../platform.ts'
 import type { Register } from '../program.ts'
 import type { Shell } from '../shell.ts'
 import { Table } from '../table.ts'
@@ -81,11 +82,4 @@ function printManifests(out: Output, manifests: Inspection['manifests']): void {
     table.row(showPlatform(child.platform), child.digest, showBytes(child.size), child.imageCid ?? '(not here)')
   }
   table.end()
-}
-
-/** `linux/arm64/v8`, from an index's `platform` object, which is whatever the pusher wrote. */
-function showPlatform(platform: unknown): string {
-  if (typeof platform !== 'object' || platform === null) return '-'
-  const parts: Record<string, unknown> = { ...platform }
-  return [parts.os, parts.architecture, parts.variant].filter(part => typeof part === 'string').join('/') || '-'
 }

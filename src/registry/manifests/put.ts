@@ -103,7 +103,7 @@ function storeMutations(
   const mutations: Mutation[] = [
     { type: 'putManifest', digest, bytes },
     { type: 'putBlocks', home: `manifest:${digest}`, blocks },
-    { type: 'putRevision', repository, digest, record: { mediaType, size: bytes.length, at } }
+    { type: 'putRevision', repository, digest, record: { mediaType, size: bytes.length, at, used: at } }
   ]
   for (const child of referencedDescriptors(manifest)) {
     mutations.push({ type: 'putReference', repository, child: child.digest, parent: digest })
