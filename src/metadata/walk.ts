@@ -7,6 +7,7 @@
 import type { Digest } from '../oci/digest.ts'
 import { type Hold, holds, type LinkRecord, type RevisionRecord, type WalkOptions } from '../registry/ports.ts'
 import type { Database } from './database.ts'
+import { ForwardCursor } from './forward-cursor.ts'
 import { rangeOf } from './keys.ts'
 import { decode } from './records.ts'
 
@@ -21,8 +22,8 @@ export async function* unnamedRevisions(
   database: Database,
   options: Scope = {}
 ): AsyncGenerator<{ repository: string; digest: Digest; record: RevisionRecord }> {
-  const tagged = new Beside(database, 'tagged')
-  const references = new Beside(database, 'refs')
+  await using tagged = new Beside(database, 'tagged')
+  await using references = new Beside(database, 'refs')
   for await (const [path, value] of entriesOf(database, 'revisions', options)) {
     if ((await tagged.firstBelow(path)) !== undefined || (await references.firstBelow(path)) !== undefined) continue
     yield { ...splitPath(path), record: decode.revision(value) }
@@ -33,7 +34,7 @@ export async function* looseLinks(
   database: Database,
   options: Scope = {}
 ): AsyncGenerator<{ repository: string; digest: Digest; record: LinkRecord; hold: Hold }> {
-  const references = new Beside(database, 'refs')
+  await using references = new Beside(database, 'refs')
   const { holdOf = () => holds.firm } = options
   for await (const [path, value] of entriesOf(database, 'links', options)) {
     if ((await references.firstBelow(path)) === undefined) {
@@ -50,7 +51,7 @@ export async function* looseBlobs(
   database: Database,
   options: WalkOptions = {}
 ): AsyncGenerator<{ digest: Digest; size: number; hold: Hold }> {
-  const holders = new Beside(database, 'repos')
+  await using holders = new Beside(database, 'repos')
   const { holdOf = () => holds.firm } = options
   for await (const [path, value] of entriesOf(database, 'blobs', options)) {
     const digest = path as Digest
@@ -60,8 +61,8 @@ export async function* looseBlobs(
 }
 
 export async function* unheldManifests(database: Database, options: WalkOptions = {}): AsyncGenerator<Digest> {
-  const holders = new Beside(database, 'repos')
-  for await (const path of keysOf(database, 'manifests', options)) {
+  await using holders = new Beside(database, 'repos')
+  for await (const [path] of entriesOf(database, 'manifests', options, { values: false })) {
     if ((await holders.firstBelow(path)) === undefined) yield path as Digest
   }
 }
@@ -83,34 +84,26 @@ function splitPath(path: string): { repository: string; digest: Digest } {
 }
 
 /** Keys of a family without its name, each with its value; of one repository only when the scope says so. */
-async function* entriesOf(database: Database, family: string, scope: Scope): AsyncGenerator<[string, string]> {
-  const { gt, lt } = rangeWithin(family, scope.repository)
-  let after = gt
-  for (let limit = FIRST_CHUNK; ; limit = Math.min(2 * limit, LARGEST_CHUNK)) {
-    scope.signal?.throwIfAborted()
-    const { items, done } = await database.entries({ gt: after, lt }, limit)
-    for (const [key, value] of items) yield [key.slice(family.length + 1), value]
-    if (done) return
-    after = items.at(-1)?.[0] ?? after
-    scope.advanced?.()
+async function* entriesOf(
+  database: Database,
+  family: string,
+  scope: Scope,
+  { values = true } = {}
+): AsyncGenerator<[path: string, value: string]> {
+  const { repository, signal, advanced } = scope
+  const range = rangeOf(repository === undefined ? `${family}${NUL}` : `${family}${NUL}${repository}${NUL}`)
+  const cursor = new ForwardCursor(database, range, { values })
+  try {
+    for (let limit = FIRST_CHUNK; ; limit = Math.min(2 * limit, LARGEST_CHUNK)) {
+      signal?.throwIfAborted()
+      const items = await cursor.next(limit)
+      if (items.length === 0) return
+      for (const [key, value] of items) yield [key.slice(family.length + 1), value]
+      advanced?.()
+    }
+  } finally {
+    await cursor.close()
   }
-}
-
-async function* keysOf(database: Database, family: string, scope: Scope): AsyncGenerator<string> {
-  const { gt, lt } = rangeWithin(family, scope.repository)
-  let after = gt
-  for (let limit = FIRST_CHUNK; ; limit = Math.min(2 * limit, LARGEST_CHUNK)) {
-    scope.signal?.throwIfAborted()
-    const { items, done } = await database.keys({ gt: after, lt }, limit)
-    for (const key of items) yield key.slice(family.length + 1)
-    if (done) return
-    after = items.at(-1) ?? after
-    scope.advanced?.()
-  }
-}
-
-function rangeWithin(family: string, repository: string | undefined): { gt: string; lt: string } {
-  return rangeOf(repository === undefined ? `${family}${NUL}` : `${family}${NUL}${repository}${NUL}`)
 }
 
 /**
@@ -118,27 +111,32 @@ function rangeWithin(family: string, repository: string | undefined): { gt: stri
  * passed within a chunk and jumped over from one chunk to the next.
  */
 class Beside {
-  readonly #database: Database
+  readonly #cursor: ForwardCursor
   readonly #prefix: string
-  #keys: string[] = []
+  #items: [key: string, value: string][] = []
   #at = 0
   #done = false
   #limit = FIRST_CHUNK
 
   constructor(database: Database, family: string) {
-    this.#database = database
     this.#prefix = family + NUL
+    this.#cursor = new ForwardCursor(database, rangeOf(this.#prefix))
   }
 
   /** What follows the path in the first key that begins with it. Paths must never fall. */
   async firstBelow(path: string): Promise<string | undefined> {
     const bound = this.#prefix + path + NUL
     for (;;) {
-      for (let key = this.#keys[this.#at]; key !== undefined; key = this.#keys[++this.#at]) {
+      for (let item = this.#items[this.#at]; item !== undefined; item = this.#items[++this.#at]) {
+        const [key] = item
         if (key > bound) return key.startsWith(bound) ? key.slice(bound.length) : undefined
       }
       if (this.#done) return undefined
-      await this.#read(bound)
+      this.#cursor.passTo(bound)
+      this.#items = await this.#cursor.next(this.#limit)
+      this.#at = 0
+      this.#done = this.#items.length === 0
+      this.#limit = Math.min(2 * this.#limit, LARGEST_CHUNK)
     }
   }
 
@@ -148,13 +146,8 @@ class Beside {
     return this.firstBelow(path)
   }
 
-  async #read(bound: string): Promise<void> {
-    const last = this.#keys.at(-1) ?? ''
-    const range = rangeOf(this.#prefix)
-    const { items, done } = await this.#database.keys({ gt: last > bound ? last : bound, lt: range.lt }, this.#limit)
-    this.#keys = items
-    this.#at = 0
-    this.#done = done
-    this.#limit = Math.min(2 * this.#limit, LARGEST_CHUNK)
+  /** For `await using`: a walk may be left early. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#cursor.close()
   }
 }

@@ -145,7 +145,10 @@ describe('garbage collection', () => {
     node.advance(2 * hour)
     const spared = { untagged: { manifests: 1, blobs: 2 } }
     expect(await node.registry.collectGarbage()).toMatchObject({ manifests: 0, blobs: 0, spared })
-    expect(await node.registry.collectGarbage({ untaggedMs: 0, dryRun: true })).toMatchObject({ manifests: 2, blobs: 2 })
+    expect(await node.registry.collectGarbage({ untaggedMs: 0, dryRun: true })).toMatchObject({
+      manifests: 2,
+      blobs: 2
+    })
     expect(await node.registry.collectGarbage({ untaggedMs: 0 })).toMatchObject({ manifests: 2, blobs: 2 })
   })
 

@@ -184,7 +184,9 @@ describe('removing a repository', () => {
     let pushing: Promise<unknown> | undefined
     const onProgress = () => {
       // Its children are about to go, or are gone.
-      pushing ??= putManifest(node.registry, 'a', indexManifest([first.manifest]), 'new').catch((error: unknown) => error)
+      pushing ??= putManifest(node.registry, 'a', indexManifest([first.manifest]), 'new').catch(
+        (error: unknown) => error
+      )
     }
     await node.registry.removeRepository('a', { onProgress })
     const pushed = await pushing
