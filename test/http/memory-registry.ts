@@ -235,7 +235,11 @@ export class MemoryRegistry implements Registry {
     return { tags: planned, manifests: [], count: 0, atLeast: false }
   }
 
-  async removeTag(repository: string, tag: string): Promise<TagRemoval> {
+  async removeTag(
+    repository: string,
+    tag: string,
+    _options?: Parameters<Registry['removeTag']>[2]
+  ): Promise<TagRemoval> {
     const digest = this.tagged.get(`${repository}:${tag}`)
     if (digest === undefined) throw new RegistryError('MANIFEST_UNKNOWN')
     this.tagged.delete(`${repository}:${tag}`)
