@@ -17,6 +17,8 @@ const blobs = Array.from({ length: 6 }, (_, index) => Buffer.alloc(100 + 1000 * 
 type Step =
   | { what: 'image'; repository: number; config: number; layers: number[]; tag: number | undefined; subject?: number }
   | { what: 'index'; repository: number; children: number[]; tag: number | undefined; subject?: number }
+  /** Of a type that the registry does not know. */
+  | { what: 'other'; repository: number; blob: number; tag: number | undefined }
   | { what: 'blob'; repository: number; blob: number }
   | { what: 'untag'; repository: number; tag: number }
   | { what: 'pull'; manifest: number }
@@ -55,6 +57,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       { requiredKeys: ['what', 'repository', 'children', 'tag'] }
     )
   },
+  { weight: 1, arbitrary: fc.record({ what: fc.constant('other' as const), repository, blob, tag: maybeTag }) },
   { weight: 2, arbitrary: fc.record({ what: fc.constant('blob' as const), repository, blob }) },
   { weight: 3, arbitrary: fc.record({ what: fc.constant('untag' as const), repository, tag }) },
   { weight: 1, arbitrary: fc.record({ what: fc.constant('pull' as const), manifest: earlier }) },
@@ -105,6 +108,12 @@ async function take(node: TemporaryRegistry, taken: Step, pushed: Pushed[], at: 
       const manifests = children.map(({ bytes }) => descriptorOf(bytes, mediaTypes.ociManifest))
       const document = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests, annotations: { at: String(at) } }
       return put({ ...document, ...subjectOf(taken.subject) }, mediaTypes.ociIndex, taken.tag)
+    }
+    case 'other': {
+      const bytes = blobs[taken.blob] ?? Buffer.alloc(0)
+      await pushBlob(registry, name, bytes)
+      const things = [{ thing: descriptorOf(bytes, 'application/octet-stream') }]
+      return put({ things, at }, 'application/vnd.example.things+json', taken.tag)
     }
     case 'blob':
       return void (await pushBlob(registry, name, blobs[taken.blob] ?? Buffer.alloc(0)))
