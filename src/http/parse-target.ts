@@ -11,7 +11,8 @@ export type Target =
   | { endpoint: 'end-2' | 'end-10' | 'end-12'; repository: string; digest: Digest }
   | { endpoint: 'end-3' | 'end-7' | 'end-9'; repository: string; reference: ManifestReference }
   | { endpoint: 'end-4' | 'end-8'; repository: string }
-  | { endpoint: 'end-5' | 'end-6' | 'end-13' | 'end-14'; repository: string; id: string }
+  /** `offset`: where the URL says that a body begins, bytes. */
+  | { endpoint: 'end-5' | 'end-6' | 'end-13' | 'end-14'; repository: string; id: string; offset?: number }
   /** `OPTIONS` on a path that exists. */
   | { endpoint: 'options'; allow: string }
   /** The same path with (`true`) or without its last slash. */
@@ -40,6 +41,8 @@ interface Shape {
   kind: Kind
   name: string
   rest: string
+  /** What follows the ID of an upload session. */
+  offset?: string
   /** The canonical form ends in a slash. */
   slash: boolean
 }
@@ -113,11 +116,20 @@ function shapeOf(path: string): Shape | undefined {
     case 'referrers':
       return { kind: 'referrers', name, rest, slash: false }
     default:
-      return undefined
+      // No name of the API, so it can only be a session's ID with an offset behind it.
+      return name.endsWith('/blobs/uploads')
+        ? {
+            kind: 'upload',
+            name: name.slice(0, -'/blobs/uploads'.length),
+            rest: path.slice(word + 1, last),
+            offset: rest,
+            slash: false
+          }
+        : undefined
   }
 }
 
-function build(endpoint: Endpoint, { name, rest }: Shape): Target {
+function build(endpoint: Endpoint, { name, rest, offset }: Shape): Target {
   switch (endpoint) {
     case 'end-1':
     case 'catalog':
@@ -137,13 +149,24 @@ function build(endpoint: Endpoint, { name, rest }: Shape): Target {
     case 'end-6':
     case 'end-13':
     case 'end-14':
-      return { endpoint, repository: parseRepository(name), id: parseUploadId(rest) }
+      return {
+        endpoint,
+        repository: parseRepository(name),
+        id: parseUploadId(rest),
+        ...(offset !== undefined && { offset: parseOffset(offset) })
+      }
     default:
       throw new RegistryError('NOT_FOUND')
   }
 }
 
 const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/
+
+/** As a `Location` of this node has it. */
+function parseOffset(value: string): number {
+  if (/^(?:0|[1-9]\d{0,15})$/.test(value) && Number.isSafeInteger(Number(value))) return Number(value)
+  throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { offset: value.slice(0, 100) } })
+}
 
 /** Sessions are named by UUIDs; nothing else can be one. */
 function parseUploadId(value: string): string {

@@ -5,6 +5,7 @@ import type { VerifiedBlobs } from './blobs/verified.ts'
 import type { KeyedLock } from './keyed-lock.ts'
 import type { BlobFiles, BlobSource, Clock, DagBuilder, DiskRoom, Log, MetadataStore, UploadStaging } from './ports.ts'
 import type { QuotaOf } from './quotas/quota.ts'
+import type { UploadBody } from './registry.ts'
 
 /** What `node.ts` hands to the use cases. */
 export interface RegistryComponents {
@@ -37,6 +38,8 @@ export interface RegistryInit {
   platforms?: RequiredPlatforms
   /** ms a request waits for another one that is writing to the same upload session. Default 10 s. */
   sessionWaitMs?: number
+  /** ms without a byte after which a body is given up for another request of its upload session. Default 5 s. */
+  bodySilenceMs?: number
   /** Patterns that a descriptor's `urls` must, and must not, match (`validation.manifests.urls`). */
   urls?: { allow: readonly RegExp[]; deny: readonly RegExp[] }
   /** What each repository may hold. Default: no limits. */
@@ -65,6 +68,8 @@ export interface Registration extends RegistryComponents {
   blobLocks: KeyedLock
   /** One writer an upload session. */
   sessionLocks: KeyedLock
+  /** Bodies being read, by upload session. */
+  bodies: Map<string, UploadBody>
   verified: VerifiedBlobs
   /** Blobs being hashed again because a read met bytes that do not hash. */
   examining: Set<Digest>

@@ -56,10 +56,12 @@ export async function openRegistry(components: RegistryComponents, init: Registr
       sparse: 'none',
       platforms: 'all',
       sessionWaitMs: 10_000,
+      bodySilenceMs: 5_000,
       ...rest
     },
     blobLocks: new KeyedLock(),
     sessionLocks: new KeyedLock(),
+    bodies: new Map(),
     verified: new VerifiedBlobs(),
     examining: new Set(),
     settler: new Settler(components)

@@ -13,6 +13,11 @@ export class LockTimeout extends Error {
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<void>>()
 
+  /** Whether somebody holds the key or waits for it. */
+  isTaken(key: string): boolean {
+    return this.#tails.has(key)
+  }
+
   async run<T>(key: string, work: () => Promise<T>, options: KeyedLockOptions = {}): Promise<T> {
     const before = this.#tails.get(key)
     const { promise: done, resolve: finish } = Promise.withResolvers<void>()

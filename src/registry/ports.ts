@@ -247,6 +247,11 @@ export interface StagedContent {
 }
 
 export interface AppendOptions extends AbortOptions {
+  /**
+   * Staged bytes that the body goes behind; with its first byte the ones after them are cut away. Default: all. Going back to
+   * where the append before began is cheap, other bytes are hashed again at the end.
+   */
+  at?: number
   /** Bytes the body will bring, where it says so: refused before it is read when there is no room for them. */
   expected?: number
   /** Most bytes to take of the body. One that brings more fails after that many. Default: no limit. */
@@ -261,7 +266,7 @@ export interface DiskRoom {
   admit(bytes: number): Promise<void>
 }
 
-/** Upload sessions' bytes on disk: append-only files that outlive the process. */
+/** Upload sessions' bytes on disk: files that outlive the process, appended to or cut and appended to. */
 export interface UploadStaging {
   create(id: string, algorithm: DigestAlgorithm): Promise<void>
   /** Bytes staged so far, `undefined` when there is no such file. */
@@ -272,7 +277,8 @@ export interface UploadStaging {
    * A Node stream is taken at its own speed and, after a failure, left paused rather than destroyed, so that an answer
    * can still go out over its connection.
    *
-   * @throws {RegistryError} STORAGE_FULL (what fitted stays), SIZE_INVALID (beyond `limit`), BLOB_UPLOAD_UNKNOWN
+   * @throws {RegistryError} STORAGE_FULL (what fitted stays), SIZE_INVALID (beyond `limit`), BLOB_UPLOAD_UNKNOWN,
+   *   BLOB_UPLOAD_OUT_OF_ORDER (`at` is beyond what is staged)
    */
   append(id: string, body: AsyncIterable<Uint8Array>, options?: AppendOptions): Promise<number>
   /** Digest and leaves of all staged bytes, re-read when the running hash is gone (restart, other algorithm). */

@@ -38,10 +38,25 @@ export interface UploadView {
 export interface UploadBody {
   /** A chunk is valid until the next is asked for. */
   bytes: AsyncIterable<Uint8Array>
-  /** First byte's position by `Content-Range`; a mismatch is BLOB_UPLOAD_OUT_OF_ORDER. */
+  /** First byte's position by `Content-Range`. Below what a 202 confirmed, or beyond what is staged, it is out of order. */
   start?: number
+  /**
+   * First byte's position by the `Location` the body was sent to, where `start` is absent. Below what a 202 confirmed it is the same
+   * request again. Default: the end of what is staged.
+   */
+  offset?: number
   /** Length the client promised (`Content-Range` or `Content-Length`); a mismatch is SIZE_INVALID, what arrived stays. */
   length?: number
+  /** Who sends the body. Default: somebody who never falls silent. */
+  client?: BodyClient
+}
+
+/** The other end of a body that is being read. */
+export interface BodyClient {
+  /** ms that a byte has been waited for; 0 while what came is being worked on. */
+  silentFor(): number
+  /** Ends the body where a byte is waited for: whoever reads it gets BLOB_UPLOAD_STALLED. */
+  giveUp(): void
 }
 
 export interface ManifestView {
@@ -217,7 +232,12 @@ export interface Registry {
   uploadStatus(repository: string, id: string, options?: AbortOptions): Promise<UploadView>
   /** end-5. @throws {RegistryError} BLOB_UPLOAD_UNKNOWN, BLOB_UPLOAD_OUT_OF_ORDER, BLOB_UPLOAD_BUSY, SIZE_INVALID, STORAGE_FULL */
   appendUpload(repository: string, id: string, body: UploadBody, options?: AbortOptions): Promise<UploadView>
-  /** end-6, end-4b: appends the body if there is one, verifies, commits durably. @throws as append, and DIGEST_INVALID */
+  /**
+   * end-6, end-4b: takes the body if there is one, verifies, commits durably. Where the session is gone and the repository holds the
+   * digest, this is a repetition: its body is read away.
+   *
+   * @throws as append, and DIGEST_INVALID
+   */
   finishUpload(
     repository: string,
     id: string,

@@ -151,6 +151,7 @@ export class MemoryRegistry implements Registry {
     if (body.start !== undefined && body.start !== upload.bytes.byteLength) {
       throw new RegistryError('BLOB_UPLOAD_OUT_OF_ORDER')
     }
+    if (body.offset !== undefined && body.start === undefined) upload.bytes = upload.bytes.subarray(0, body.offset)
     let taken = 0
     for await (const chunk of body.bytes) {
       upload.bytes = Buffer.concat([upload.bytes, chunk])

@@ -140,18 +140,20 @@ describe('a session', () => {
       })
     expect((await server.ask(location)).headers).toMatchObject({ range: '0-0', location })
     expect((await chunk(0, 40_000)).headers.range).toBe('0-39999')
+    const stands = location.replace(/0$/, '40000')
     for (const [from, to] of [
       [50_000, 60_000],
       [0, 40_000],
       [39_999, 50_000]
     ] as const) {
-      const expected = { status: 416, codes: ['BLOB_UPLOAD_INVALID'], headers: { location, range: '0-39999' } }
+      const headers = { location: stands, range: '0-39999' }
+      const expected = { status: 416, codes: ['BLOB_UPLOAD_INVALID'], headers }
       expect(await chunk(from, to)).toMatchObject(expected)
       expect(await chunk(from, to, 'PUT', `${location}?digest=${digest}`)).toMatchObject(expected)
     }
     for (const method of ['GET', 'HEAD']) {
       const status = await server.ask(location, { method })
-      expect(status).toMatchObject({ status: 204, headers: { location, range: '0-39999' } })
+      expect(status).toMatchObject({ status: 204, headers: { location: stands, range: '0-39999' } })
       expect(status.headers['docker-upload-uuid']).toMatch(/^[0-9a-f-]{36}$/)
     }
     expect((await chunk(40_000, 70_000)).headers.range).toBe('0-69999')
@@ -215,8 +217,9 @@ describe('a session', () => {
   it('belongs to its repository and is nobody’s guess', async () => {
     const location = await openSession(server, 'mine')
     const elsewhere = location.replace('/mine/', '/theirs/')
-    const nowhere = location.replace(/[^/]+$/, '00000000-0000-4000-8000-000000000000')
-    for (const path of [elsewhere, nowhere, location.replace(/[^/]+$/, 'no-uuid')]) {
+    const nowhere = location.replace(/[^/]+\/0$/, '00000000-0000-4000-8000-000000000000/0')
+    const misspelt = [location.replace(/[^/]+\/0$/, 'no-uuid/0'), `${location}1`, location.replace(/0$/, '-1')]
+    for (const path of [elsewhere, nowhere, ...misspelt, location.replace(/0$/, '9'.repeat(16))]) {
       for (const method of ['GET', 'PATCH', 'DELETE']) {
         expect(await server.ask(path, { method })).toMatchObject({ status: 404, codes: ['BLOB_UPLOAD_UNKNOWN'] })
       }
