@@ -25,11 +25,22 @@ export class KeyedLock {
     this.#tails.set(key, tail)
     try {
       if (before !== undefined) await turn(before, options)
+    } catch (error) {
+      finish()
+      // The holder is still at work: forgotten only now, the next one would not wait for it.
+      void tail.then(() => this.#forget(key, tail))
+      throw error
+    }
+    try {
       return await work()
     } finally {
       finish()
-      if (this.#tails.get(key) === tail) this.#tails.delete(key)
+      this.#forget(key, tail)
     }
+  }
+
+  #forget(key: string, tail: Promise<void>): void {
+    if (this.#tails.get(key) === tail) this.#tails.delete(key)
   }
 }
 

@@ -42,9 +42,7 @@ export class RunningHash {
   mark(): void {
     const { size } = this
     this.#mark =
-      size === 0
-        ? undefined
-        : { whole: this.#whole.copy(), leaf: this.#leaf?.copy(), complete: this.#complete, size }
+      size === 0 ? undefined : { whole: this.#whole.copy(), leaf: this.#leaf?.copy(), complete: this.#complete, size }
   }
 
   /** Forgets what was hashed since the last {@link mark}, or all of it when there was none. The mark stays. */

@@ -44,7 +44,7 @@ export class StagedHash {
 
   /** Forgets what was hashed after the first `size` bytes; `false` where that point was not marked. */
   rewind(size: number): boolean {
-    if (size === this.size) return true
+    if (size === this.size && this.alive) return true
     if (size !== 0 && size !== this.#marked) return false
     if (size === 0) this.#restart()
     this.#small?.rewind()
