@@ -171,7 +171,9 @@ describe('timeouts', () => {
     expect(text).toMatch(/^connection: close/im)
     expect(text).toMatch(/^range: 0-2/im)
     expect(text).toContain('BLOB_UPLOAD_INVALID')
-    expect(await served.ask(path, { method: 'PATCH', body: 'def' })).toMatchObject({
+    const stands = /^location: (\S+)/im.exec(text)?.[1] ?? ''
+    expect(stands).toBe(path.replace(/0$/, '3'))
+    expect(await served.ask(stands, { method: 'PATCH', body: 'def' })).toMatchObject({
       status: 202,
       headers: { range: '0-5' }
     })
