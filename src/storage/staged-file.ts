@@ -73,12 +73,17 @@ export class StagedFile {
   /**
    * Cuts the file after its first `size` bytes, where the next write goes. Nothing may be queued.
    *
+   * @throws {RegistryError} STORAGE_FULL, by file systems that need room to give some
    * @throws what the file system throws
    */
   async cut(size: number): Promise<void> {
     await this.#writing
-    await this.handle.truncate(size)
     this.#dirty = true
+    try {
+      await this.handle.truncate(size)
+    } catch (error) {
+      throw storageError(error)
+    }
     this.#position = size
   }
 

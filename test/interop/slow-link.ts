@@ -128,12 +128,15 @@ class RequestRelay {
   }
 
   take(chunk: Buffer): void {
-    let rest = chunk
+    let rest: Buffer = chunk
     while (rest.length > 0 && !this.#silent) rest = this.#left > 0 ? this.#takeBody(rest) : this.#takeHead(rest)
   }
 
   #takeHead(chunk: Buffer): Buffer {
     const all = Buffer.concat([this.#head, chunk])
+    // A client that tries TLS first: nothing to be read there.
+    if (all[0] === 0x16) this.#left = Number.POSITIVE_INFINITY
+    if (all[0] === 0x16) return all
     const end = all.indexOf('\r\n\r\n') + 4
     this.#head = end < 4 ? all : Buffer.of()
     if (end < 4) return Buffer.of()
@@ -147,6 +150,11 @@ class RequestRelay {
 
   #arm(): void {
     this.#fault = this.#init.faults.shift()
+    // The target answers when it has everything, also of a body whose length is not told.
+    if (this.#fault?.how === 'answer') {
+      this.#fault = undefined
+      this.answerLost = true
+    }
     this.#through = this.#fault?.after?.(this.#left) ?? this.#left
     if (this.#through === 0) this.#break()
   }
@@ -164,10 +172,6 @@ class RequestRelay {
   #break(): void {
     const how = this.#fault?.how
     this.#fault = undefined
-    if (how === 'answer') {
-      this.answerLost = true
-      return
-    }
     this.#silent = true
     const { doing, broke } = this.#init
     if (how === 'cut') this.#target.end(broke)
