@@ -16,10 +16,7 @@ export const maxRanges = 1024
  * as does a range that ends before it starts: section 14.2 lets a server reject that one, and the conformance suite
  * wants it.
  */
-export function parseRanges(
-  header: string | undefined,
-  size: number
-): [Span, ...Span[]] | 'whole' | 'unsatisfiable' {
+export function parseRanges(header: string | undefined, size: number): [Span, ...Span[]] | 'whole' | 'unsatisfiable' {
   if (header === undefined || !/^bytes=/i.test(header)) return 'whole'
   const spans: Span[] = []
   let count = 0

@@ -16,10 +16,39 @@ describe('parseRanges', () => {
     ['bytes=10-20', 10, 'unsatisfiable'],
     ['bytes=0-', 0, 'unsatisfiable'],
     ['bytes=5-4', 10, 'unsatisfiable'],
-    ['bytes=0-1,4-5', 10, [{ start: 0, end: 2 }, { start: 4, end: 6 }]],
-    ['bytes=4-5 ,\t0-1,, -1', 10, [{ start: 4, end: 6 }, { start: 0, end: 2 }, { start: 9, end: 10 }]],
-    ['bytes=0-4,5-9', 10, [{ start: 0, end: 5 }, { start: 5, end: 10 }]],
-    ['bytes=0-1,10-,-0,4-5', 10, [{ start: 0, end: 2 }, { start: 4, end: 6 }]],
+    [
+      'bytes=0-1,4-5',
+      10,
+      [
+        { start: 0, end: 2 },
+        { start: 4, end: 6 }
+      ]
+    ],
+    [
+      'bytes=4-5 ,\t0-1,, -1',
+      10,
+      [
+        { start: 4, end: 6 },
+        { start: 0, end: 2 },
+        { start: 9, end: 10 }
+      ]
+    ],
+    [
+      'bytes=0-4,5-9',
+      10,
+      [
+        { start: 0, end: 5 },
+        { start: 5, end: 10 }
+      ]
+    ],
+    [
+      'bytes=0-1,10-,-0,4-5',
+      10,
+      [
+        { start: 0, end: 2 },
+        { start: 4, end: 6 }
+      ]
+    ],
     ['bytes=10-,4-5', 10, [{ start: 4, end: 6 }]],
     ['bytes=10-,20-30,-0', 10, 'unsatisfiable'],
     ['bytes=0-1,5-4', 10, 'unsatisfiable'],

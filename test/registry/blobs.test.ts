@@ -175,7 +175,10 @@ describe('several ranges of a blob', () => {
     ['that share leaves', ranges([0, mib + 1], [mib + 1, 3 * mib - 1], [3 * mib, size])],
     ['that share leaves, backwards', ranges([4 * mib - 9, size], [2 * mib - 9, 4 * mib - 9], [7, 2 * mib - 9])],
     // More than may be kept of a leaf until it is wanted again.
-    ['large and criss-cross', ranges([3 * mib, 3 * mib + 9], [2 * mib, 2 * mib + 9], [3 * mib + 9, 4 * mib], [2 * mib + 9, 3 * mib])]
+    [
+      'large and criss-cross',
+      ranges([3 * mib, 3 * mib + 9], [2 * mib, 2 * mib + 9], [3 * mib + 9, 4 * mib], [2 * mib + 9, 3 * mib])
+    ]
   ])('%s come in that order, each leaf hashed once', async (_, asked) => {
     const digest = await pushBlob(node.registry, 'a', bytes)
     const wanted = Buffer.concat(asked.map(({ start, end }) => bytes.subarray(start, end)))

@@ -71,7 +71,13 @@ async function sendBlob(door: Door, exchange: Exchange, reading: BlobReading): P
   }
   const headers = headersOf(reading)
   if (ranges !== 'whole') headers.push('Content-Range', `bytes ${span.start}-${span.end - 1}/${size}`)
-  await pumpBlob(exchange, ranges === 'whole' ? 200 : 206, headers, { chunks, length: span.end - span.start }, writeStallMs)
+  await pumpBlob(
+    exchange,
+    ranges === 'whole' ? 200 : 206,
+    headers,
+    { chunks, length: span.end - span.start },
+    writeStallMs
+  )
 }
 
 function wholeOf(size: number): [Span] {
