@@ -294,7 +294,7 @@ const rows: readonly Row[] = [
     answered: { location: `/v2/table/d/blobs/${blobDigest}` }
   },
   { end: 'end-11', ask: 'POST /v2/table/e/blobs/uploads/?mount={absent}&from=table/image', status: 202 },
-  { end: 'end-11', ask: 'POST /v2/table/e/blobs/uploads/?mount={blob}&from=Table', status: 400, code: 'NAME_INVALID' },
+  { end: 'end-11', ask: 'POST /v2/table/e/blobs/uploads/?mount={blob}&from=Table', status: 202 },
 
   {
     end: 'end-12a',
