@@ -7,6 +7,7 @@ import { connect as connectTls } from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Connections, type ConnectionsInit } from '../../src/http/connections.ts'
 import { createHttpMetrics } from '../../src/http/metrics.ts'
+import { digestOf } from '../../src/oci/digest.ts'
 import { createCertificate, hasOpenssl } from './certificate.ts'
 import { serve } from './serve.ts'
 
@@ -145,6 +146,40 @@ describe('requests of other forms', () => {
   })
 })
 
+describe('headers that are too long', () => {
+  const ranges = (bytes: number) => `bytes=${'10-11,'.repeat(bytes / 6)}12-`
+
+  it.each([
+    ['a Range within the limit', [`Range: ${ranges(31_000)}`], 404],
+    ['a Range beyond the limit', [`Range: ${ranges(33_000)}`], 400],
+    ['a Range beyond what is read', [`Range: ${ranges(60_000)}`], 400],
+    ['a Range of a hundred packets', [`rAnGe:${ranges(600_000)}`], 400],
+    ['another header beyond the limit', [`X: ${'y'.repeat(16_400)}`], 431],
+    ['another header beyond what is read', [`X: ${'y'.repeat(60_000)}`], 431],
+    [
+      'a Range within the limit and another header beyond it',
+      [`Range: ${ranges(30_000)}`, `X: ${'y'.repeat(60_000)}`],
+      431
+    ],
+    ['many headers', Array(1000).fill('Some-Header: a'), 431]
+  ])('%s', async (_, headers, status) => {
+    const { connect, registry } = await serve()
+    const none = digestOf(Buffer.from('none'))
+    expect(registry.blobs.size).toBe(0)
+    // At once, and in packets that split names and values anywhere.
+    for (const size of [Number.POSITIVE_INFINITY, 1009]) {
+      const wire = await connect()
+      const bytes = `GET /v2/app/blobs/${none} HTTP/1.1\r\nHost: x\r\n${headers.join('\r\n')}\r\nConnection: close\r\n\r\n`
+      for (let at = 0; at < bytes.length && wire.socket.writable; at += size) {
+        await new Promise(resolve => wire.socket.write(bytes.slice(at, at + size), () => setImmediate(resolve)))
+      }
+      const text = await wire.closed
+      expect(statuses(text)).toEqual([status])
+      if (status === 400) expect(text).toContain('ask for fewer ranges')
+    }
+  })
+})
+
 describe('timeouts', () => {
   it('a connection that says nothing is closed', async () => {
     const { connect } = await serve({ listenInit: { headersTimeoutMs: 60 } })
@@ -175,6 +210,65 @@ describe('timeouts', () => {
       status: 202,
       headers: { range: '0-5' }
     })
+  })
+
+  it('a request that is answered early is logged then, not when its rest was read away', async () => {
+    const metrics = createHttpMetrics()
+    const init = { accessLog: true, timeouts: { bodyStallMs: 40 } }
+    const served = await serve({ init, components: { metrics } })
+    const path = await location(served)
+    const lines = () => served.log.lines.filter(line => line.message === 'request').slice(1)
+    const wire = await served.connect()
+    wire.socket.write(`PATCH ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc`)
+    const text = await wire.until(/BLOB_UPLOAD_INVALID/)
+    // A client that goes on sending is listened to for ten seconds more.
+    const dripping = setInterval(() => wire.socket.write('.'), 100)
+    onTestFinished(() => clearInterval(dripping))
+    let closed = false
+    void wire.closed.then(() => {
+      closed = true
+    })
+    await expect.poll(lines).toHaveLength(1)
+    expect(closed).toBe(false)
+    const [{ fields } = {}] = lines()
+    const sent = Number(/content-length: (\d+)/i.exec(text)?.[1])
+    expect(fields).toMatchObject({ method: 'PATCH', url: path, status: 408, complete: true, received: 3, sent })
+    expect(await metrics.registry.metrics()).toMatch(/requests_total\{route="end-5",method="PATCH",status="408"\} 1/)
+    wire.socket.destroy()
+    await wire.closed
+    expect(lines()).toHaveLength(1)
+  })
+
+  it.each([
+    ['a connection that says nothing', '', 408],
+    ['headers that do not come', 'GET /v2/ HTTP/1.1\r\nHost: ', 408],
+    ['garbage', 'NOT HTTP AT ALL\r\n\r\n', 400],
+    ['headers beyond what is read', `GET /v2/ HTTP/1.1\r\nX: ${'y'.repeat(60_000)}\r\n\r\n`, 431],
+    ['headers beyond the limit', `GET /v2/ HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`, 431],
+    ['CONNECT', 'CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n', 405],
+    ['an unknown expectation', 'GET /v2/ HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n', 417],
+    [
+      'a chunk of no length',
+      'PUT /v2/app/manifests/v1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
+      400
+    ]
+  ])('%s: the access log and the metrics have it', async (_, bytes, status) => {
+    const metrics = createHttpMetrics()
+    const { connect, log } = await serve({
+      init: { accessLog: true },
+      listenInit: { headersTimeoutMs: 60 },
+      components: { metrics }
+    })
+    const wire = await connect()
+    wire.socket.write(bytes)
+    const text = await wire.closed
+    expect(statuses(text)).toEqual([status])
+    const lines = log.lines.filter(line => line.message === 'request').map(line => line.fields)
+    const sent = Number(/content-length: (\d+)/i.exec(text)?.[1])
+    expect(lines).toMatchObject([{ status, complete: true, sent, remote: '127.0.0.1' }])
+    const counted = await metrics.registry.metrics()
+    expect(counted).toMatch(new RegExp(`requests_total\\{.*status="${status}"\\} 1`))
+    expect(counted).toMatch(/requests_in_flight 0/)
   })
 
   it('a stalled manifest is 408', async () => {
