@@ -162,8 +162,7 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
   }
   const handle: App['handle'] = (request, response, expectation) => {
     const connection = connections.of(request.socket)
-    if (connection.busy) connection.wait(() => begin(connection, request, response, expectation))
-    else begin(connection, request, response, expectation)
+    connection.whenFree(() => begin(connection, request, response, expectation))
   }
   const answeredRaw: App['answeredRaw'] = answer => {
     const { status, sent, method = '' } = answer

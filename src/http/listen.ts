@@ -7,6 +7,7 @@ import type { App } from './app.ts'
 import type { Certificates } from './certificates.ts'
 import { answerClientErrors } from './client-errors.ts'
 import { maxRead } from './header-limits.ts'
+import { ignoreUpgrades } from './ignore-upgrades.ts'
 import { peekAlpn } from './peek-alpn.ts'
 
 export type ListenAddress = { host?: string; port: number } | { path: string }
@@ -80,10 +81,9 @@ function createListener(app: App, init: ListenInit): Server {
   server.on('checkContinue', (request, response) => app.handle(request, response, 'continue'))
   server.on('checkExpectation', (request, response) => app.handle(request, response, 'unknown'))
   server.on('connection', (socket: Socket) => app.connections.accepted(socket))
-  server.on(
-    init.tls === undefined ? 'connection' : 'secureConnection',
-    (socket: Socket) => void app.connections.of(socket, isLoopbackListener(server))
-  )
+  const connected = init.tls === undefined ? 'connection' : 'secureConnection'
+  server.on(connected, (socket: Socket) => void app.connections.of(socket, isLoopbackListener(server)))
+  ignoreUpgrades(server, connected, app)
   answerClientErrors(server, app)
   return server
 }

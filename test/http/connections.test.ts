@@ -119,6 +119,82 @@ describe('requests of other forms', () => {
     gate.resolve()
   })
 
+  describe('with Upgrade', () => {
+    /** What Java's HttpClient sends with every first request. */
+    const h2c = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n'
+    const get = (path: string, headers = '') => `GET ${path} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`
+    const last = get('/v2/no', 'Connection: close\r\n')
+
+    it.each([
+      ['in one packet', [get('/v2/', h2c) + get('/v2/app/tags/list') + last], [200, 404, 404]],
+      ['one by one', [get('/v2/', h2c), get('/v2/app/tags/list', h2c), last], [200, 404, 404]],
+      [
+        'torn',
+        [get('/v2/', h2c).slice(0, 40), get('/v2/', h2c).slice(40) + last.slice(0, 20), last.slice(20)],
+        [200, 404]
+      ],
+      ['many, all with it', [get('/v2/', h2c).repeat(30) + last], [...Array(30).fill(200), 404]],
+      ['behind one without', [get('/v2/app/tags/list') + get('/v2/', h2c) + last], [404, 200, 404]],
+      ['of a WebSocket', [get('/v2/', 'Connection: upgrade\r\nupgrade: websocket\r\n') + last], [200, 404]],
+      ['without a Host', [`GET /v2/ HTTP/1.1\r\n${h2c}\r\n`], [400]]
+    ])('are answered as if they had none, in order: %s', async (_, packets, expected) => {
+      const { connect, log } = await serve({ init: { accessLog: true } })
+      const wire = await connect()
+      let answered = 0
+      for (const packet of packets) {
+        wire.socket.write(packet)
+        // The next is sent when this one was read: when it was answered, or a moment later.
+        answered += packet.split(/\r\n\r\n/).length - 1
+        if (packet !== packets.at(-1)) await wire.until(new RegExp(`^(?:.*?HTTP/1\\.1 ){${answered}}`, 's'))
+      }
+      const text = await wire.closed
+      expect(statuses(text)).toEqual(expected)
+      expect(text).not.toMatch(/^upgrade:/im)
+      expect(log.lines.filter(line => line.message === 'request')).toHaveLength(expected.length)
+    })
+
+    it('have their bodies taken, and 100 Continue', async () => {
+      const served = await serve()
+      const body = 'what is pushed'
+      const digest = digestOf(Buffer.from(body))
+      const wire = await served.connect()
+      const start = 'POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n'
+      wire.socket.write(`${start}${h2c}\r\n`)
+      const path = /^location: (.*)\r$/im.exec(await wire.until(/HTTP\/1.1 202.*\r\n\r\n/s))?.[1]
+      wire.socket.write(`PATCH ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n${h2c}Expect: 100-continue\r\n\r\n`)
+      await wire.until(/HTTP\/1.1 100 Continue/)
+      const finish = `PUT ${path}?digest=${digest} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n`
+      wire.socket.write(`${body.slice(0, 5)}${finish}${h2c}\r\n9\r\n${body.slice(5)}\r\n0\r\n\r\n${last}`)
+      expect(statuses(await wire.closed)).toEqual([202, 100, 202, 201, 404])
+      expect((await served.ask(`/v2/app/blobs/${digest}`)).body.toString()).toBe(body)
+    })
+
+    it('wait behind a slow one, also for a client that closed its half', async () => {
+      const { connect, registry } = await serve()
+      const gate = Promise.withResolvers<void>()
+      registry.gate = gate.promise
+      registry.addManifest('app', Buffer.from('m'), { tags: ['v1'] })
+      const wire = await connect()
+      wire.socket.end(get('/v2/app/manifests/v1') + get('/v2/app/manifests/v1', h2c) + last)
+      await expect.poll(() => registry.signals.length).toBe(1)
+      gate.resolve()
+      expect(statuses(await wire.closed)).toEqual([200, 200, 404])
+    })
+
+    it('leave nothing behind when the client hangs up', async () => {
+      const { app, connect, registry, log } = await serve()
+      registry.gate = new Promise(() => undefined)
+      registry.addManifest('app', Buffer.from('m'), { tags: ['v1'] })
+      const wire = await connect()
+      wire.socket.write(get('/v2/app/manifests/v1') + get('/v2/', h2c) + last)
+      await expect.poll(() => registry.signals.length).toBe(1)
+      wire.socket.resetAndDestroy()
+      await expect.poll(() => app.connections.count).toBe(0)
+      await expect.poll(() => registry.signals.at(-1)?.aborted).toBe(true)
+      expect(log.lines.filter(line => line.level === 'error')).toEqual([])
+    })
+  })
+
   it('a client that closed its half still gets its answer', async () => {
     const { connect } = await serve()
     const wire = await connect()
