@@ -295,6 +295,7 @@ const rows: readonly Row[] = [
   },
   { end: 'end-11', ask: 'POST /v2/table/e/blobs/uploads/?mount={absent}&from=table/image', status: 202 },
   { end: 'end-11', ask: 'POST /v2/table/e/blobs/uploads/?mount={blob}&from=Table', status: 202 },
+  { end: 'end-11', ask: 'POST /v2/table/e/blobs/uploads/?mount=sha256:0', status: 400, code: 'DIGEST_INVALID' },
 
   {
     end: 'end-12a',
