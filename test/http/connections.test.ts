@@ -169,6 +169,39 @@ describe('requests of other forms', () => {
       expect((await served.ask(`/v2/app/blobs/${digest}`)).body.toString()).toBe(body)
     })
 
+    it.runIf(hasOpenssl)('are answered over TLS (which needs: apt-get install openssl)', async () => {
+      const { port, app } = await serve({ listenInit: { tls: createCertificate() } })
+      const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
+      onTestFinished(() => void socket.destroy())
+      let text = ''
+      socket.on('data', chunk => {
+        text += chunk.toString('latin1')
+      })
+      socket.write(get('/v2/', h2c) + get('/v2/app/tags/list', h2c) + last)
+      await once(socket, 'end')
+      expect(statuses(text)).toEqual([200, 404, 404])
+      await expect.poll(() => app.connections.count).toBe(0)
+    })
+
+    it('are many on one connection, which is counted once and listened to once', async () => {
+      const { app, connect, registry, log } = await serve()
+      registry.addManifest('app', Buffer.from('m'), { tags: ['v1'] })
+      const wire = await connect()
+      const warnings: Error[] = []
+      const warned = (warning: Error) => warnings.push(warning)
+      process.on('warning', warned)
+      onTestFinished(() => void process.off('warning', warned))
+      for (let count = 1; count <= 40; count++) {
+        wire.socket.write(get('/v2/app/manifests/v1', h2c))
+        await expect.poll(() => statuses(wire.text).length).toBe(count)
+      }
+      expect(app.connections.count).toBe(1)
+      wire.socket.write(last)
+      expect(statuses(await wire.closed)).toEqual([...Array(40).fill(200), 404])
+      await expect.poll(() => app.connections.count).toBe(0)
+      expect([warnings, log.lines.filter(line => line.level === 'error')]).toEqual([[], []])
+    })
+
     it('wait behind a slow one, also for a client that closed its half', async () => {
       const { connect, registry } = await serve()
       const gate = Promise.withResolvers<void>()
