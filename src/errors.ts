@@ -50,6 +50,7 @@ export const errorTable = {
   METHOD_NOT_ALLOWED: { code: 'UNSUPPORTED', status: 405, message: 'the operation is unsupported' },
   READ_ONLY: { code: 'UNSUPPORTED', status: 405, message: 'registry is in read-only mode' },
   UNSUPPORTED_MEDIA_TYPE: { code: 'UNSUPPORTED', status: 415, message: 'unsupported media type' },
+  EXPECTATION_FAILED: { code: 'UNSUPPORTED', status: 417, message: 'Expect: only 100-continue is understood' },
   HEADER_TOO_LARGE: { code: 'UNSUPPORTED', status: 431, message: 'request header fields too large' },
   URI_TOO_LONG: { code: 'UNSUPPORTED', status: 414, message: 'request target too long' },
   UNAUTHORIZED: { code: 'UNAUTHORIZED', status: 401, message: 'authentication required' },

@@ -21,10 +21,13 @@ export interface BlobReading extends Omit<BlobView, 'root'> {
   /** Absent while the blob is still being fetched: only all of its bytes tell. */
   root?: CID
   /**
-   * Verified chunks; one is valid until the next is asked for. Throws CONTENT_CORRUPT before the first byte that does
-   * not hash, so the caller cuts the response.
+   * Verified chunks, of one range after the other in the order given, none with bytes of two; a chunk is valid until the
+   * next is asked for. Each leaf is verified once, however many ranges have a part in it. Throws CONTENT_CORRUPT before
+   * the first byte that does not hash, so the caller cuts the response.
+   *
+   * @param ranges not empty, none overlapping another; default the whole
    */
-  read(range?: ByteRange, options?: AbortOptions): AsyncIterable<Uint8Array>
+  read(ranges?: readonly ByteRange[], options?: AbortOptions): AsyncIterable<Uint8Array>
   close(): Promise<void>
 }
 

@@ -85,12 +85,16 @@ export class MemoryRegistry implements Registry {
     let closed = false
     return {
       ...view(digest, bytes.byteLength),
-      read: range => this.#read(bytes, range?.start ?? 0, range?.end ?? bytes.byteLength),
+      read: ranges => this.#readAll(bytes, ranges ?? [{ start: 0, end: bytes.byteLength }]),
       close: async () => {
         if (!closed) this.open--
         closed = true
       }
     }
+  }
+
+  async *#readAll(bytes: Uint8Array, ranges: readonly { start: number; end: number }[]): AsyncGenerator<Uint8Array> {
+    for (const { start, end } of ranges) yield* this.#read(bytes, start, end)
   }
 
   /** One buffer for all chunks, as a port may: a chunk kept past its time shows as wrong bytes. */

@@ -96,12 +96,12 @@ export async function pullBlob(
   registry: Registry,
   repository: string,
   digest: Digest,
-  range?: { start: number; end: number }
+  ...ranges: readonly { start: number; end: number }[]
 ): Promise<Buffer> {
   const reading = await registry.openBlob(repository, digest, mayFetch)
   try {
     const parts: Buffer[] = []
-    for await (const chunk of reading.read(range)) parts.push(Buffer.from(chunk))
+    for await (const chunk of reading.read(ranges.length === 0 ? undefined : ranges)) parts.push(Buffer.from(chunk))
     return Buffer.concat(parts)
   } finally {
     await reading.close()
