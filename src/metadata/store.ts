@@ -1,6 +1,6 @@
 import type { TokenStore } from '../access/ports.ts'
 import { RegistryError } from '../errors.ts'
-import type { Digest } from '../oci/digest.ts'
+import type { Digest, WellFormedDigest } from '../oci/digest.ts'
 import type {
   AbortOptions,
   BlobRecord,
@@ -102,7 +102,11 @@ export class LevelMetadata implements MetadataStore {
     return this.#record(keys.link(repository, digest), decode.link, options)
   }
 
-  revision(repository: string, digest: Digest, options?: AbortOptions): Promise<RevisionRecord | undefined> {
+  revision(
+    repository: string,
+    digest: WellFormedDigest,
+    options?: AbortOptions
+  ): Promise<RevisionRecord | undefined> {
     return this.#record(keys.revision(repository, digest), decode.revision, options)
   }
 
@@ -179,7 +183,11 @@ export class LevelMetadata implements MetadataStore {
     return this.#digests(prefixes.references(repository, child), options)
   }
 
-  async *referrers(repository: string, subject: Digest, options?: PageOptions): AsyncGenerator<ReferrerDescriptor> {
+  async *referrers(
+    repository: string,
+    subject: WellFormedDigest,
+    options?: PageOptions
+  ): AsyncGenerator<ReferrerDescriptor> {
     for await (const [, value] of entriesUnder(this.#database, prefixes.referrers(repository, subject), options))
       yield decode.referrer(value)
   }

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { RegistryError } from '../errors.ts'
-import type { Digest } from '../oci/digest.ts'
+import type { WellFormedDigest } from '../oci/digest.ts'
 import type { Registration } from './components.ts'
 import { maxLooks, pageOf } from './page-of.ts'
 import type { ReferrerDescriptor, RepositoryOptions } from './ports.ts'
@@ -39,7 +39,7 @@ export async function listRepositories(
 export async function listReferrers(
   registration: Registration,
   repository: string,
-  subject: Digest,
+  subject: WellFormedDigest,
   page: PageRequest & { artifactType?: string }
 ): Promise<Page<ReferrerDescriptor>> {
   const { artifactType } = page

@@ -6,7 +6,7 @@
  */
 import type { CID } from 'multiformats/cid'
 import type { RegistryError } from '../errors.ts'
-import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
+import type { Digest, DigestAlgorithm, WellFormedDigest } from '../oci/digest.ts'
 import type { AbortOptions, ByteRange, ReferrerDescriptor, RepositoryOptions } from './ports.ts'
 
 export interface BlobView {
@@ -83,7 +83,7 @@ export type RefuseMove = (tag: string) => RegistryError | undefined
 export interface PutManifestResult extends ManifestView {
   tags: readonly string[]
   /** Present when the manifest has a subject (`OCI-Subject`). */
-  subject?: Digest
+  subject?: WellFormedDigest
 }
 
 export interface Page<T> {
@@ -170,7 +170,7 @@ export interface Inspection {
   config?: InspectedLayer & { content?: unknown }
   layers: InspectedLayer[]
   manifests: (InspectedLayer & { platform?: unknown; imageCid?: string })[]
-  subject?: Digest
+  subject?: WellFormedDigest
 }
 
 export interface OpenBlobOptions extends AbortOptions {
@@ -268,7 +268,7 @@ export interface Registry {
   /** end-12. Never "not found". */
   listReferrers(
     repository: string,
-    subject: Digest,
+    subject: WellFormedDigest,
     page: PageRequest & { artifactType?: string }
   ): Promise<Page<ReferrerDescriptor>>
 

@@ -4,9 +4,9 @@ import {
   type Manifest,
   maxManifestSize,
   parseManifest,
-  referencedDescriptors,
   referrerArtifactType,
   refuseDeepNesting,
+  refuseManyNames,
   refuseRepeatedNames
 } from '../../oci/manifest.ts'
 import type { Registration } from '../components.ts'
@@ -44,6 +44,7 @@ export async function putManifest(
   refuseDeepNesting(bytes)
   const manifest = parseManifest(bytes, request.mediaType)
   refuseRepeatedNames(bytes)
+  refuseManyNames(manifest)
   checkUrls(registration.init.urls, bytes)
   await registration.room?.admit(bytes.length)
   const mediaType = request.mediaType === '' ? manifest.mediaType : request.mediaType
@@ -105,9 +106,7 @@ function storeMutations(
     { type: 'putBlocks', home: `manifest:${digest}`, blocks },
     { type: 'putRevision', repository, digest, record: { mediaType, size: bytes.length, at } }
   ]
-  for (const child of referencedDescriptors(manifest)) {
-    mutations.push({ type: 'putReference', repository, child: child.digest, parent: digest })
-  }
+  for (const child of manifest.names) mutations.push({ type: 'putReference', repository, child, parent: digest })
   if (manifest.subject !== undefined) {
     const descriptor = referrerDescriptor(digest, manifest, mediaType, bytes.length)
     mutations.push({ type: 'putReferrer', repository, subject: manifest.subject, descriptor })
