@@ -24,6 +24,7 @@ export type RepositoryFamily = (typeof repositoryFamilies)[number]
 
 export const keys = {
   schema: `meta${NUL}schema`,
+  referenceUpgrade: `meta${NUL}references`,
   blob: (digest: Digest): string => `blobs${NUL}${digest}`,
   block: (multihash: string, home: BlockHome): string => `blocks${NUL}${multihash}${NUL}${home}`,
   node: (multihash: string): string => `nodes${NUL}${multihash}`,
@@ -62,7 +63,8 @@ export const prefixes = {
   tags: (repository: string): string => `tags${NUL}${repository}${NUL}`,
   tagged: (repository: string, digest: Digest): string => `tagged${NUL}${repository}${NUL}${digest}${NUL}`,
   references: (repository: string, child: Digest): string => `refs${NUL}${repository}${NUL}${child}${NUL}`,
-  referrers: (repository: string, subject: WellFormedDigest): string => `referrers${NUL}${repository}${NUL}${subject}${NUL}`,
+  referrers: (repository: string, subject: WellFormedDigest): string =>
+    `referrers${NUL}${repository}${NUL}${subject}${NUL}`,
   repository: (family: RepositoryFamily, repository: string): string => `${family}${NUL}${repository}${NUL}`
 } as const
 

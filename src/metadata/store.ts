@@ -13,6 +13,7 @@ import type {
   Mutation,
   PageOptions,
   Precondition,
+  ReferenceUpgradeRecord,
   ReferrerDescriptor,
   RepositoryOptions,
   RevisionRecord,
@@ -102,11 +103,7 @@ export class LevelMetadata implements MetadataStore {
     return this.#record(keys.link(repository, digest), decode.link, options)
   }
 
-  revision(
-    repository: string,
-    digest: WellFormedDigest,
-    options?: AbortOptions
-  ): Promise<RevisionRecord | undefined> {
+  revision(repository: string, digest: WellFormedDigest, options?: AbortOptions): Promise<RevisionRecord | undefined> {
     return this.#record(keys.revision(repository, digest), decode.revision, options)
   }
 
@@ -120,6 +117,10 @@ export class LevelMetadata implements MetadataStore {
 
   upload(id: string, options?: AbortOptions): Promise<UploadRecord | undefined> {
     return this.#record(keys.upload(id), decode.upload, options)
+  }
+
+  referenceUpgrade(options?: AbortOptions): Promise<ReferenceUpgradeRecord | undefined> {
+    return this.#record(keys.referenceUpgrade, decode.referenceUpgrade, options)
   }
 
   manifestBytes(digest: Digest, options?: AbortOptions): Promise<Uint8Array | undefined> {

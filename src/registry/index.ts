@@ -24,6 +24,7 @@ import { deleteManifest } from './manifests/delete.ts'
 import { deleteTag } from './manifests/delete-tag.ts'
 import { getManifest } from './manifests/get.ts'
 import { putManifest } from './manifests/put.ts'
+import { ReferenceUpgrade } from './manifests/reference-upgrade.ts'
 import type { GcOptions, Registry } from './registry.ts'
 import { appendUpload } from './uploads/append.ts'
 import { cancelUpload } from './uploads/cancel.ts'
@@ -41,6 +42,8 @@ export interface OpenRegistry {
   registry: Registry
   /** Somebody read bytes of the blob that do not hash: it is examined behind their back. */
   suspect(digest: Digest): void
+  /** Begins, behind whatever else is done, what data of an earlier version still need; without it, garbage collection does. */
+  upgrade(): void
   /** Finishes work behind requests; the ports are closed by whoever opened them. */
   close(): Promise<void>
 }
@@ -62,7 +65,8 @@ export async function openRegistry(components: RegistryComponents, init: Registr
     sessionLocks: new KeyedLock(),
     verified: new VerifiedBlobs(),
     examining: new Set(),
-    settler: new Settler(components)
+    settler: new Settler(components),
+    references: new ReferenceUpgrade(components)
   }
   const sessions = new OpenSessions()
   await recover(registration, sessions)
@@ -70,7 +74,9 @@ export async function openRegistry(components: RegistryComponents, init: Registr
   return {
     registry: assemble(registration, sessions, fetches),
     suspect: digest => confirmRot(registration, digest),
+    upgrade: () => registration.references.start(),
     close: async () => {
+      await registration.references.close()
       await fetches.close()
       await registration.settler.close()
     }
@@ -100,7 +106,11 @@ function assemble(registration: Registration, sessions: OpenSessions, fetches: F
     listRepositories: (...args) => listRepositories(registration, ...args),
     listReferrers: (...args) => listReferrers(registration, ...args),
     inspect: (...args) => inspect(registration, ...args),
-    collectGarbage: collect,
+    collectGarbage: async options => {
+      // Until then the absence of a reference says nothing.
+      await registration.references.finished(options)
+      return collect(options)
+    },
     purgeUploads: (...args) => purgeUploads(registration, sessions, ...args),
     scrub: exclusive('scrub', options => scrub(registration, options))
   }

@@ -90,6 +90,12 @@ export interface BlockEntry {
   bytes?: Uint8Array
 }
 
+/** Stands while manifests that an earlier version stored may lack references. */
+export interface ReferenceUpgradeRecord {
+  /** Up to and with this one, in the order of repositories and digests, they have them. Absent: none is seen to. */
+  after?: { repository: string; digest: Digest }
+}
+
 /** One change. A batch of them is applied whole or not at all. */
 export type Mutation =
   | { type: 'putBlob'; digest: Digest; record: BlobRecord; uploadId: string }
@@ -108,6 +114,8 @@ export type Mutation =
   | { type: 'deleteReference'; repository: string; child: Digest; parent: Digest }
   | { type: 'putReferrer'; repository: string; subject: WellFormedDigest; descriptor: ReferrerDescriptor }
   | { type: 'deleteReferrer'; repository: string; subject: WellFormedDigest; digest: Digest }
+  | { type: 'putReferenceUpgrade'; record: ReferenceUpgradeRecord }
+  | { type: 'deleteReferenceUpgrade' }
   | { type: 'putImage'; digest: Digest; record: ImageRecord }
   | { type: 'deleteImage'; digest: Digest }
   | { type: 'putUpload'; id: string; record: UploadRecord }
@@ -182,6 +190,8 @@ export interface MetadataStore {
   tag(repository: string, tag: string, options?: AbortOptions): Promise<TagRecord | undefined>
   image(digest: Digest, options?: AbortOptions): Promise<ImageRecord | undefined>
   upload(id: string, options?: AbortOptions): Promise<UploadRecord | undefined>
+  /** `undefined` once every manifest's references are recorded. */
+  referenceUpgrade(options?: AbortOptions): Promise<ReferenceUpgradeRecord | undefined>
   /** Bytes of the blobs the repository links and of its manifests, each digest once; exact with every commit. */
   usage(repository: string, options?: AbortOptions): Promise<number>
   /** Whether the repository holds any link, revision or tag. */

@@ -122,6 +122,8 @@ export interface GcOptions extends AbortOptions {
   /** Delete manifests that no tag, index or referrer's subject leads to. Default false, as in distribution. */
   deleteUntagged?: boolean
   onProgress?: (report: Readonly<GcReport>) => void
+  /** It has not begun: manifests that an earlier version stored are read first, of which so many are. Called now and then. */
+  onWait?: (manifests: number) => void
 }
 
 /** A blob or manifest whose bytes rotted, and every tag it hurts. */

@@ -4,7 +4,6 @@ import {
   type Manifest,
   maxManifestSize,
   parseManifest,
-  referrerArtifactType,
   refuseDeepNesting,
   refuseManyNames,
   refuseRepeatedNames
@@ -13,20 +12,14 @@ import type { Registration } from '../components.ts'
 import { contended, maxRounds } from '../contended.ts'
 import { buildImage, completeParents } from '../images/complete.ts'
 import { imageManifest } from '../images/members.ts'
-import {
-  type AbortOptions,
-  type ImageRecord,
-  type Mutation,
-  type Precondition,
-  PreconditionFailed,
-  type ReferrerDescriptor
-} from '../ports.ts'
+import { type AbortOptions, type ImageRecord, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
 import { fitting, refuseIfFull } from '../quotas/fitting.ts'
 import type { PutManifestRequest, PutManifestResult } from '../registry.ts'
 import { checkReferences } from './check.ts'
 import { checkUrls } from './check-urls.ts'
 import { ifMatchConditions } from './if-match.ts'
 import { leafHashes } from './leaf-hashes.ts'
+import { referrerDescriptor } from './referrer-descriptor.ts'
 import { tagConditions } from './tag-conditions.ts'
 import { typeConditions } from './type-conditions.ts'
 
@@ -113,19 +106,6 @@ function storeMutations(
   }
   for (const tag of tags) mutations.push({ type: 'putTag', repository, tag, record: { digest, at } })
   return mutations
-}
-
-export function referrerDescriptor(
-  digest: Digest,
-  manifest: Manifest,
-  mediaType: string,
-  size: number
-): ReferrerDescriptor {
-  const descriptor: ReferrerDescriptor = { mediaType, digest, size }
-  const artifactType = referrerArtifactType(manifest)
-  if (artifactType !== undefined) descriptor.artifactType = artifactType
-  if (manifest.annotations !== undefined) descriptor.annotations = manifest.annotations
-  return descriptor
 }
 
 /** `false` when something the checks relied on changed meanwhile: look again. */
