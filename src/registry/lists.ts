@@ -48,6 +48,11 @@ export async function listReferrers(
     value: descriptor => descriptor,
     // Annotations have no bound of their own.
     size: descriptor => Buffer.byteLength(JSON.stringify(descriptor)) + 1,
-    ...(artifactType === undefined ? {} : { wanted: descriptor => descriptor.artifactType === artifactType })
+    ...(artifactType === undefined ? {} : { wanted: descriptor => isType(descriptor.artifactType, artifactType) })
   })
+}
+
+/** A query means both `+` and a space by a bare `+`: of `application/spdx+json` and `text/x; v=1` either may be asked for. */
+function isType(type: string | undefined, asked: string): boolean {
+  return type === asked || type?.replaceAll(' ', '+') === asked.replaceAll(' ', '+')
 }

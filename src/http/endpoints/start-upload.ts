@@ -12,6 +12,7 @@ import type { UploadBody } from '../../registry/registry.ts'
 import type { Door } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
 import { scopesFor, type Visitor } from '../guard.ts'
+import { withPlus } from '../plus.ts'
 import { blobCreated, sessionHeaders } from '../upload-headers.ts'
 
 interface Asked {
@@ -94,9 +95,9 @@ function parseQuery(query: URLSearchParams): Asked {
     })
   }
   return {
-    mount: mount === null ? undefined : parseDigest(mount),
+    mount: mount === null ? undefined : parseDigest(withPlus(mount)),
     from: from === null || from === '' ? undefined : parseRepository(from),
-    digest: digest === null ? undefined : parseDigest(digest),
+    digest: digest === null ? undefined : parseDigest(withPlus(digest)),
     algorithm: algorithm ?? undefined
   }
 }
