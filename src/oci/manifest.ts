@@ -1,29 +1,25 @@
 import { RegistryError } from '../errors.ts'
 import {
-  type Digest,
-  isDigestShaped,
-  parseDigest,
-  parseWellFormed,
-  tryParseWellFormed,
-  type WellFormedDigest
-} from './digest.ts'
-import { baseMediaType, isMediaType, isNondistributable, kindOf, type ManifestKind, mediaTypes } from './media-types.ts'
+  type Descriptor,
+  described,
+  descriptor,
+  descriptors,
+  invalid,
+  isAbsent,
+  isObject,
+  isUnset,
+  type Json,
+  parsed,
+  readDescriptor,
+  readDescriptors
+} from './descriptor.ts'
+import { type Digest, parseWellFormed, tryParseWellFormed, type WellFormedDigest } from './digest.ts'
+import { baseMediaType, isMediaType, kindOf, type ManifestKind, mediaTypes } from './media-types.ts'
 import { namedDigests } from './named-digests.ts'
 import { isNestedDeeper } from './nesting.ts'
 import { repeatedName } from './repeated-name.ts'
 
-/** A descriptor as the manifest spells it, checked. */
-export interface Descriptor {
-  /** Empty where it says none. */
-  mediaType: string
-  digest: Digest
-  /** Bytes. */
-  size: number
-  /** Only in an index: what the child says it runs on, as written. */
-  platform?: unknown
-  /** The registry need not hold it. */
-  nondistributable: boolean
-}
+export type { Descriptor } from './descriptor.ts'
 
 /** What a registry has to know of a manifest; the bytes stay as they are. */
 export interface Manifest {
@@ -47,8 +43,6 @@ export const maxManifestSize = 4 * 1024 * 1024
 
 /** Different digests that one manifest names at most: each is a record of its own. */
 export const maxNames = 10_000
-
-type Json = Record<string, unknown>
 
 /** Fields whose meaning decides what an image is; Go clients read their names case-insensitively. */
 const decisive = [
@@ -172,19 +166,6 @@ export function refuseDeepNesting(bytes: Uint8Array): void {
   if (isNestedDeeper(bytes, maxNesting)) throw invalid(`manifest is nested deeper than ${maxNesting} levels`)
 }
 
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function invalid(message: string, detail?: unknown): RegistryError {
-  return new RegistryError('MANIFEST_INVALID', detail === undefined ? { message } : { message, detail })
-}
-
-/** No value: Go's encoder writes a nil slice, map or pointer as null and, without `omitempty`, an unset string as "". */
-function isAbsent(value: unknown): boolean {
-  return value === undefined || value === null || value === ''
-}
-
 /** Only values make two readings: a field that is null or empty beside another is none of them. */
 function refuseAmbiguity(document: Json): void {
   const has = (name: string) => !isAbsent(document[name])
@@ -239,58 +220,6 @@ function checkSchemaVersion(document: Json, kind: ManifestKind): void {
 /** An image has one; an artifact that says what it is may do without. */
 function demandsConfig({ config, artifactType }: Json): boolean {
   return isAbsent(artifactType) || !(isAbsent(config) || isUnset(config))
-}
-
-/** A descriptor as Go writes one that was never set. */
-function isUnset(value: unknown): boolean {
-  return isObject(value) && isAbsent(value.digest)
-}
-
-function descriptors(value: unknown, path: string): Descriptor[] {
-  if (isAbsent(value)) return []
-  if (!Array.isArray(value)) throw invalid(`${path} is not a list of descriptors`)
-  return value.map((entry, index) => descriptor(entry, `${path}[${index}]`))
-}
-
-function descriptor(value: unknown, path: string): Descriptor {
-  const { digest, ...rest } = described(value, path)
-  return { ...rest, digest: parsed(parseDigest, digest, path) }
-}
-
-/** What a descriptor says, its digest not looked at. */
-function described(value: unknown, path: string): Omit<Descriptor, 'digest'> & { digest: unknown } {
-  if (!isObject(value)) throw invalid(`${path} is not a descriptor`)
-  const { digest, size } = value
-  const mediaType = value.mediaType ?? ''
-  if (typeof mediaType !== 'string') throw invalid(`${path}.mediaType is not a string`)
-  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
-    throw invalid(`${path}.size is not a number of bytes`)
-  const platform = isAbsent(value.platform) ? {} : { platform: value.platform }
-  return { mediaType, digest, size, nondistributable: isNondistributable(mediaType), ...platform }
-}
-
-function readDescriptors(value: unknown): Descriptor[] {
-  return Array.isArray(value) ? value.flatMap(entry => readDescriptor(entry) ?? []) : []
-}
-
-function readDescriptor(value: unknown): Descriptor | undefined {
-  try {
-    return descriptor(value, '')
-  } catch {
-    return undefined
-  }
-}
-
-function parsed<T>(parse: (value: string) => T, value: unknown, path: string): T {
-  if (typeof value !== 'string' || !isDigestShaped(value)) throw invalid(`${path}.digest is not a digest`)
-  try {
-    return parse(value)
-  } catch (error) {
-    throw new RegistryError('MANIFEST_INVALID', {
-      message: `${path}.digest: ${error instanceof Error ? error.message : 'invalid'}`,
-      cause: error
-    })
-  }
 }
 
 function readReferrerFields(document: Json, manifest: Manifest): void {
