@@ -44,18 +44,13 @@ export function descriptors(value: unknown, path: string): Descriptor[] {
 
 /** @throws {RegistryError} MANIFEST_INVALID, naming the `path` */
 export function descriptor(value: unknown, path: string): Descriptor {
-  const { digest, ...rest } = described(value, path)
-  return { ...rest, digest: parsed(parseDigest, digest, path) }
-}
-
-/** What a descriptor says, its digest not looked at. @throws {RegistryError} MANIFEST_INVALID */
-export function described(value: unknown, path: string): Omit<Descriptor, 'digest'> & { digest: unknown } {
   if (!isObject(value)) throw invalid(`${path} is not a descriptor`)
-  const { digest, size } = value
+  const { size } = value
   const mediaType = value.mediaType ?? ''
   if (typeof mediaType !== 'string') throw invalid(`${path}.mediaType is not a string`)
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
     throw invalid(`${path}.size is not a number of bytes`)
+  const digest = digestIn(value, parseDigest, path)
   const platform = isAbsent(value.platform) ? {} : { platform: value.platform }
   return { mediaType, digest, size, nondistributable: isNondistributable(mediaType), ...platform }
 }
@@ -74,11 +69,11 @@ export function readDescriptor(value: unknown): Descriptor | undefined {
   }
 }
 
-/** A descriptor's digest. @throws {RegistryError} MANIFEST_INVALID, with what `parse` says of it */
-export function parsed<T>(parse: (value: string) => T, value: unknown, path: string): T {
-  if (typeof value !== 'string' || !isDigestShaped(value)) throw invalid(`${path}.digest is not a digest`)
+/** The digest in an object, by `parse`. @throws {RegistryError} MANIFEST_INVALID, naming the `path` */
+export function digestIn<T>({ digest }: Json, parse: (value: string) => T, path: string): T {
+  if (typeof digest !== 'string' || !isDigestShaped(digest)) throw invalid(`${path}.digest is not a digest`)
   try {
-    return parse(value)
+    return parse(digest)
   } catch (error) {
     throw new RegistryError('MANIFEST_INVALID', {
       message: `${path}.digest: ${error instanceof Error ? error.message : 'invalid'}`,

@@ -1,15 +1,14 @@
 import { RegistryError } from '../errors.ts'
 import {
   type Descriptor,
-  described,
   descriptor,
   descriptors,
+  digestIn,
   invalid,
   isAbsent,
   isObject,
   isUnset,
   type Json,
-  parsed,
   readDescriptor,
   readDescriptors
 } from './descriptor.ts'
@@ -229,7 +228,9 @@ function readReferrerFields(document: Json, manifest: Manifest): void {
     const digest = subjectDigest(subject)
     if (digest !== undefined) manifest.subject = digest
   } else if (!isAbsent(subject) && !isUnset(subject)) {
-    manifest.subject = parsed(parseWellFormed, described(subject, 'subject').digest, 'subject')
+    if (!isObject(subject)) throw invalid('subject is not a descriptor')
+    // Nothing is done with it but listing by its digest, so no more is demanded of it.
+    manifest.subject = digestIn(subject, parseWellFormed, 'subject')
   }
   readArtifactType(document, manifest)
   const read = readAnnotations(annotations)

@@ -118,6 +118,7 @@ describe('parseManifest', () => {
   test('a subject may be known by a digest of any algorithm', () => {
     const subject = { mediaType: 'a/b', digest: 'blake3:0a', size: 1 }
     expect(parse({ ...image, subject }).subject).toBe('blake3:0a')
+    expect(parse({ ...image, subject: { digest: subject.digest } }).subject).toBe('blake3:0a')
     expect(parse({ subject }, 'application/vnd.example+json').subject).toBe('blake3:0a')
     expect(() => parse({ ...image, subject: { ...subject, digest: 'blake3:' } })).toThrow(refused(/subject\.digest/))
     expect(() => parse({ ...image, subject: { ...subject, digest: 'sha256:0a' } })).toThrow(refused(/64 lower-case/))
