@@ -25,6 +25,7 @@ import { deleteTag } from './manifests/delete-tag.ts'
 import { getManifest } from './manifests/get.ts'
 import { putManifest } from './manifests/put.ts'
 import { ReferenceUpgrade } from './manifests/reference-upgrade.ts'
+import type { AbortOptions } from './ports.ts'
 import type { GcOptions, Registry } from './registry.ts'
 import { appendUpload } from './uploads/append.ts'
 import { cancelUpload } from './uploads/cancel.ts'
@@ -83,7 +84,12 @@ export async function openRegistry(components: RegistryComponents, init: Registr
   }
 }
 
+function abortable({ signal }: AbortOptions = {}): AbortOptions {
+  return signal === undefined ? {} : { signal }
+}
+
 function assemble(registration: Registration, sessions: OpenSessions, fetches: Fetches): Registry {
+  const waited = new KeyedLock()
   const collect = exclusive('garbage collection', (options?: GcOptions) => collectGarbage(registration, options))
   return {
     statBlob: (...args) => statBlob(registration, ...args),
@@ -108,8 +114,9 @@ function assemble(registration: Registration, sessions: OpenSessions, fetches: F
     inspect: (...args) => inspect(registration, ...args),
     collectGarbage: async options => {
       // Until then the absence of a reference says nothing.
-      await registration.references.finished(options)
-      return collect(options)
+      const hadToWait = await registration.references.finished(options)
+      // Who waited is not refused because another who did was first.
+      return hadToWait ? waited.run('', () => collect(options), abortable(options)) : collect(options)
     },
     purgeUploads: (...args) => purgeUploads(registration, sessions, ...args),
     scrub: exclusive('scrub', options => scrub(registration, options))

@@ -30,7 +30,7 @@ export class ReferenceUpgrade {
   readonly #components: Components
   readonly #closing = new AbortController()
   readonly #waiting = new Set<(manifests: number) => void>()
-  #running: Promise<void> | undefined
+  #running: Promise<boolean> | undefined
   #retry: NodeJS.Timeout | undefined
   #isFinished = false
 
@@ -49,19 +49,20 @@ export class ReferenceUpgrade {
   }
 
   /**
-   * Settles when every manifest has all its references, which begins now if it was not begun.
+   * Settles when every manifest has all its references, which begins now if it was not begun; with whether that had to be
+   * waited for.
    *
    * @throws what stopped it: it will be tried again
    */
-  async finished({ signal, onWait }: WaitOptions = {}): Promise<void> {
-    if (this.#isFinished) return
+  async finished({ signal, onWait }: WaitOptions = {}): Promise<boolean> {
+    if (this.#isFinished) return false
     signal?.throwIfAborted()
     const aborted = Promise.withResolvers<never>()
     const abort = () => aborted.reject(signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
     if (onWait !== undefined) this.#waiting.add(onWait)
     try {
-      await Promise.race([this.#run(), aborted.promise])
+      return await Promise.race([this.#run(), aborted.promise])
     } finally {
       signal?.removeEventListener('abort', abort)
       if (onWait !== undefined) this.#waiting.delete(onWait)
@@ -75,14 +76,15 @@ export class ReferenceUpgrade {
     await this.#running?.catch(() => undefined)
   }
 
-  #run(): Promise<void> {
+  #run(): Promise<boolean> {
     this.#running ??= this.#complete().finally(() => {
       this.#running = undefined
     })
     return this.#running
   }
 
-  async #complete(): Promise<void> {
+  /** Whether there was anything to do. */
+  async #complete(): Promise<boolean> {
     const { metadata, log } = this.#components
     const { signal } = this.#closing
     const record = await metadata.referenceUpgrade({ signal })
@@ -97,6 +99,7 @@ export class ReferenceUpgrade {
       log.info({ manifests }, 'the manifests that an earlier version stored are read')
     }
     this.#isFinished = true
+    return record !== undefined
   }
 }
 
