@@ -47,9 +47,9 @@ export function parseDigest(value: string): Digest {
 /** `undefined` for what breaks the grammar, or the form that the algorithm has where it is one of ours. */
 export function tryParseWellFormed(value: string): WellFormedDigest | undefined {
   if (!isDigestShaped(value)) return undefined
-  const algorithm = value.slice(0, value.indexOf(':'))
-  if (isDigestAlgorithm(algorithm)) return tryParseDigest(value)
-  return `${algorithm}:${encodedOf(value)}`
+  const colon = value.indexOf(':')
+  const algorithm = value.slice(0, colon)
+  return isDigestAlgorithm(algorithm) ? tryParseDigest(value) : `${algorithm}:${value.slice(colon + 1)}`
 }
 
 /**
@@ -80,7 +80,7 @@ export function algorithmOf(digest: Digest): DigestAlgorithm {
   return digest.startsWith('sha512:') ? 'sha512' : 'sha256'
 }
 
-export function encodedOf(digest: string): string {
+export function encodedOf(digest: Digest): string {
   return digest.slice(digest.indexOf(':') + 1)
 }
 
