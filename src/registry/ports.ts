@@ -128,7 +128,10 @@ export type Precondition =
   | { type: 'linkExists'; repository: string; digest: Digest }
   /** The link is still the one that was read (GC: nobody touched it meanwhile). */
   | { type: 'linkAt'; repository: string; digest: Digest; at: number }
-  /** No manifest of the repository names the digest, as {@link MetadataStore.parents} has it. */
+  /**
+   * No manifest of the repository names the digest, as {@link MetadataStore.parents} has it. Never, while a
+   * {@link ReferenceUpgradeRecord} stands: then a reference may be missing.
+   */
   | { type: 'unreferenced'; repository: string; digest: Digest }
   /** No repository holds the blob or manifest any more. */
   | { type: 'unlinked'; digest: Digest }

@@ -45,7 +45,10 @@ export class Model {
       case 'linkAt':
         return this.links.get(`${condition.repository} ${condition.digest}`) === condition.at
       case 'unreferenced':
-        return !begins(this.references, `${condition.repository} ${condition.digest} `)
+        return (
+          this.referenceUpgrade === undefined &&
+          !begins(this.references, `${condition.repository} ${condition.digest} `)
+        )
       case 'unlinked':
         return this.#holders(condition.digest).length === 0
       case 'revisionExists':

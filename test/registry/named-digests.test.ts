@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { Level } from 'level'
 import { afterEach, describe, expect, it } from 'vitest'
+import { RegistryError } from '../../src/errors.ts'
 import { keys } from '../../src/metadata/keys.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import type { MetadataStore } from '../../src/registry/ports.ts'
@@ -236,5 +237,21 @@ describe('data of schema 2', () => {
     expect(left.items).toHaveLength(1)
     const rest = left.items[0] === 'kept' ? kept.digest : gone.digest
     expect(await parents(metadata, blob)).toEqual([rest])
+  })
+
+  it('keeps what an immutable tag may need: its deletion is tried again later', async () => {
+    const node = await start()
+    const blob = await pushBlob(node.registry, 'a', Buffer.from('named by an unknown type'))
+    const put = await putAs(node.registry, 'a', 'application/json', { a: { digest: blob } }, 'v1')
+    const again = await reopenAsSchemaTwo(node, [put.digest])
+    const refusal = new RegistryError('DENIED')
+    const remove = () =>
+      again.registry.deleteBlob('a', blob, { refuseBelow: tag => (tag === 'v1' ? refusal : undefined) })
+    await expect(remove()).rejects.toMatchObject({ reason: 'UNAVAILABLE', headers: { 'Retry-After': '60' } })
+    const unreferenced = { type: 'unreferenced', repository: 'a', digest: blob } as const
+    const link = { type: 'deleteLink', repository: 'a', digest: blob } as const
+    await expect(again.metadata.commit([link], [unreferenced])).rejects.toThrow('unreferenced')
+    await again.registry.collectGarbage()
+    await expect(remove()).rejects.toBe(refusal)
   })
 })
