@@ -55,6 +55,8 @@ export interface OpenNode {
   readonly blocks: BlockSource
   /** Where it is said who did what, when that is wanted. */
   readonly audit?: AuditLog
+  /** Begins what data of an earlier version still need, behind whatever else is done. */
+  upgrade(): void
   /** From now on told of every blob and image that can be had by its CID. One listener. */
   onStored(listener: (root: CID) => void): void
   /** A peer was to be given bytes that do not hash. */
@@ -91,7 +93,9 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const stored = (root: CID) => listener(root)
     const { staging, blobs: files, room } = storage
     const components = { stored, metadata, staging, files, room, dags, clock: Date, log }
-    const { registry, suspect } = closers.add(await openRegistry(components, registryInit(config)), it => it.close())
+    const { registry, suspect, upgrade } = closers.add(await openRegistry(components, registryInit(config)), it =>
+      it.close()
+    )
     const access = new NodeAccess(config)
     const blobPath = (digest: Digest): string => blobPlace(storagePaths(folder.path), digest).file
     const blockComponents = { metadata, files: storage.blobs, dags, authorize: access.authorize, blobPath }
@@ -104,6 +108,7 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
       access,
       files: storage.blobs,
       blocks,
+      upgrade,
       ...(audit && { audit }),
       onStored: told => {
         listener = told

@@ -120,11 +120,12 @@ class RemoteOperations implements Operations {
     await this.#client.call('POST', '/rm', request, options)
   }
 
-  async collectGarbage({ signal, onProgress, ...request }: GcOptions = {}): Promise<GcReport> {
+  async collectGarbage({ signal, onProgress, onWait, ...request }: GcOptions = {}): Promise<GcReport> {
     const body: GcRequest = request
     for await (const line of this.#client.lines<GcLine>('POST', '/gc', body, { ...(signal && { signal }) })) {
       if ('result' in line) return line.result
-      if ('progress' in line) onProgress?.(line.progress)
+      if ('waiting' in line) onWait?.(line.waiting)
+      else if ('progress' in line) onProgress?.(line.progress)
     }
     throw cut()
   }

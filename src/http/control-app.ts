@@ -77,7 +77,8 @@ export function addControlRoutes(app: FastifyInstance, { registry, node, access 
   app.post<{ Body: GcRequest }>('/gc', { schema: { body: GcRequest } }, (request, reply) =>
     streamLines(reply, async (lines, signal) => {
       const onProgress = (progress: object) => lines.offer({ progress })
-      await lines.write({ result: await registry.collectGarbage({ ...request.body, signal, onProgress }) })
+      const onWait = (waiting: number) => lines.offer({ waiting })
+      await lines.write({ result: await registry.collectGarbage({ ...request.body, signal, onProgress, onWait }) })
     })
   )
   app.post<{ Body: ScrubRequest }>('/scrub', { schema: { body: ScrubRequest } }, (request, reply) =>

@@ -67,5 +67,6 @@ export interface ErrorLine {
 }
 
 export type ListLine = { repository: string } | { tag: string } | ErrorLine
-export type GcLine = { progress: GcReport } | { result: GcReport } | ErrorLine
+/** `waiting`: manifests read so far before it can begin. */
+export type GcLine = { waiting: number } | { progress: GcReport } | { result: GcReport } | ErrorLine
 export type ScrubLine = { progress: ScrubReport } | { damage: Damage } | { result: ScrubReport } | ErrorLine

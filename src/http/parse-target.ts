@@ -1,5 +1,5 @@
 import { RegistryError } from '../errors.ts'
-import { type Digest, parseDigest } from '../oci/digest.ts'
+import { type Digest, isStorable, parseWellFormed, tryParseWellFormed, type WellFormedDigest } from '../oci/digest.ts'
 import { type ManifestReference, parseManifestReference, parseRepository } from '../oci/reference.ts'
 
 /**
@@ -8,7 +8,10 @@ import { type ManifestReference, parseManifestReference, parseRepository } from 
  */
 export type Target =
   | { endpoint: 'end-1' | 'catalog' }
-  | { endpoint: 'end-2' | 'end-10' | 'end-12'; repository: string; digest: Digest }
+  | { endpoint: 'end-2' | 'end-10'; repository: string; digest: Digest }
+  | { endpoint: 'end-12'; repository: string; digest: WellFormedDigest }
+  /** Asks for, or deletes, what nothing can be stored under. */
+  | { endpoint: 'end-2' | 'end-3' | 'end-9' | 'end-10'; repository: string; unstorable: WellFormedDigest }
   | { endpoint: 'end-3' | 'end-7' | 'end-9'; repository: string; reference: ManifestReference }
   | { endpoint: 'end-4' | 'end-8'; repository: string }
   /** `offset`: where the URL says that a body begins, bytes. */
@@ -138,13 +141,22 @@ function build(endpoint: Endpoint, { name, rest, offset }: Shape): Target {
     case 'end-8':
       return { endpoint, repository: parseRepository(name) }
     case 'end-2':
-    case 'end-10':
+    case 'end-10': {
+      const repository = parseRepository(name)
+      const digest = parseWellFormed(rest)
+      return isStorable(digest) ? { endpoint, repository, digest } : { endpoint, repository, unstorable: digest }
+    }
     case 'end-12':
-      return { endpoint, repository: parseRepository(name), digest: parseDigest(rest) }
-    case 'end-3':
+      return { endpoint, repository: parseRepository(name), digest: parseWellFormed(rest) }
     case 'end-7':
-    case 'end-9':
       return { endpoint, repository: parseRepository(name), reference: parseManifestReference(rest) }
+    case 'end-3':
+    case 'end-9': {
+      const repository = parseRepository(name)
+      const digest = tryParseWellFormed(rest)
+      if (digest !== undefined && !isStorable(digest)) return { endpoint, repository, unstorable: digest }
+      return { endpoint, repository, reference: parseManifestReference(rest) }
+    }
     case 'end-5':
     case 'end-6':
     case 'end-13':

@@ -46,6 +46,10 @@ export async function apply(layer: Layer, view: View, change: Change): Promise<v
       return layer.put(keys.image(change.digest), encode.image(change.record))
     case 'deleteImage':
       return layer.del(keys.image(change.digest))
+    case 'putReferenceUpgrade':
+      return layer.put(keys.referenceUpgrade, encode.referenceUpgrade(change.record))
+    case 'deleteReferenceUpgrade':
+      return layer.del(keys.referenceUpgrade)
     case 'putUpload':
       return layer.put(keys.upload(change.id), encode.upload(change.record))
     case 'deleteUpload':

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Digest } from '../oci/digest.ts'
+import type { Digest, WellFormedDigest } from '../oci/digest.ts'
 import type { BlockHome } from '../registry/ports.ts'
 
 const NUL = '\0'
@@ -24,19 +24,20 @@ export type RepositoryFamily = (typeof repositoryFamilies)[number]
 
 export const keys = {
   schema: `meta${NUL}schema`,
+  referenceUpgrade: `meta${NUL}references`,
   blob: (digest: Digest): string => `blobs${NUL}${digest}`,
   block: (multihash: string, home: BlockHome): string => `blocks${NUL}${multihash}${NUL}${home}`,
   node: (multihash: string): string => `nodes${NUL}${multihash}`,
   link: (repository: string, digest: Digest): string => `links${NUL}${repository}${NUL}${digest}`,
   holder: (digest: Digest, repository: string): string => `repos${NUL}${digest}${NUL}${repository}`,
   manifest: (digest: Digest): string => `manifests${NUL}${digest}`,
-  revision: (repository: string, digest: Digest): string => `revisions${NUL}${repository}${NUL}${digest}`,
+  revision: (repository: string, digest: WellFormedDigest): string => `revisions${NUL}${repository}${NUL}${digest}`,
   tag: (repository: string, tag: string): string => `tags${NUL}${repository}${NUL}${tag}`,
   tagged: (repository: string, digest: Digest, tag: string): string =>
     `tagged${NUL}${repository}${NUL}${digest}${NUL}${tag}`,
   reference: (repository: string, child: Digest, parent: Digest): string =>
     `refs${NUL}${repository}${NUL}${child}${NUL}${parent}`,
-  referrer: (repository: string, subject: Digest, digest: Digest): string =>
+  referrer: (repository: string, subject: WellFormedDigest, digest: Digest): string =>
     `referrers${NUL}${repository}${NUL}${subject}${NUL}${digest}`,
   image: (digest: Digest): string => `images${NUL}${digest}`,
   usage: (repository: string): string => `usage${NUL}${repository}`,
@@ -62,7 +63,8 @@ export const prefixes = {
   tags: (repository: string): string => `tags${NUL}${repository}${NUL}`,
   tagged: (repository: string, digest: Digest): string => `tagged${NUL}${repository}${NUL}${digest}${NUL}`,
   references: (repository: string, child: Digest): string => `refs${NUL}${repository}${NUL}${child}${NUL}`,
-  referrers: (repository: string, subject: Digest): string => `referrers${NUL}${repository}${NUL}${subject}${NUL}`,
+  referrers: (repository: string, subject: WellFormedDigest): string =>
+    `referrers${NUL}${repository}${NUL}${subject}${NUL}`,
   repository: (family: RepositoryFamily, repository: string): string => `${family}${NUL}${repository}${NUL}`
 } as const
 

@@ -26,6 +26,7 @@ async function holds(view: View, condition: Precondition): Promise<boolean> {
       return link !== undefined && decode.link(link).at === condition.at
     }
     case 'unreferenced':
+      if (await view.has(keys.referenceUpgrade)) return false
       return !(await view.anyUnder(prefixes.references(condition.repository, condition.digest)))
     case 'unlinked':
       return !(await view.anyUnder(prefixes.holders(condition.digest)))

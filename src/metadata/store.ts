@@ -1,6 +1,6 @@
 import type { TokenStore } from '../access/ports.ts'
 import { RegistryError } from '../errors.ts'
-import type { Digest } from '../oci/digest.ts'
+import type { Digest, WellFormedDigest } from '../oci/digest.ts'
 import type {
   AbortOptions,
   BlobRecord,
@@ -13,6 +13,7 @@ import type {
   Mutation,
   PageOptions,
   Precondition,
+  ReferenceUpgradeRecord,
   ReferrerDescriptor,
   RepositoryOptions,
   RevisionRecord,
@@ -102,7 +103,7 @@ export class LevelMetadata implements MetadataStore {
     return this.#record(keys.link(repository, digest), decode.link, options)
   }
 
-  revision(repository: string, digest: Digest, options?: AbortOptions): Promise<RevisionRecord | undefined> {
+  revision(repository: string, digest: WellFormedDigest, options?: AbortOptions): Promise<RevisionRecord | undefined> {
     return this.#record(keys.revision(repository, digest), decode.revision, options)
   }
 
@@ -116,6 +117,10 @@ export class LevelMetadata implements MetadataStore {
 
   upload(id: string, options?: AbortOptions): Promise<UploadRecord | undefined> {
     return this.#record(keys.upload(id), decode.upload, options)
+  }
+
+  referenceUpgrade(options?: AbortOptions): Promise<ReferenceUpgradeRecord | undefined> {
+    return this.#record(keys.referenceUpgrade, decode.referenceUpgrade, options)
   }
 
   manifestBytes(digest: Digest, options?: AbortOptions): Promise<Uint8Array | undefined> {
@@ -179,7 +184,11 @@ export class LevelMetadata implements MetadataStore {
     return this.#digests(prefixes.references(repository, child), options)
   }
 
-  async *referrers(repository: string, subject: Digest, options?: PageOptions): AsyncGenerator<ReferrerDescriptor> {
+  async *referrers(
+    repository: string,
+    subject: WellFormedDigest,
+    options?: PageOptions
+  ): AsyncGenerator<ReferrerDescriptor> {
     for await (const [, value] of entriesUnder(this.#database, prefixes.referrers(repository, subject), options))
       yield decode.referrer(value)
   }

@@ -90,6 +90,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     const peer = startPeer(node, config, log)
     closers.add(peer, it => it.close())
     await listenForCommands(node, { ...control, log }, closers)
+    node.upgrade()
     closers.add(scheduleMaintenance(node.registry, config, log), it => it.close())
     if (init.configFile !== undefined) {
       closers.add(await followConfig(config, init.configFile, { ...node, log }), it => it.close())

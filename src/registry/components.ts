@@ -3,6 +3,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Settler } from './blobs/settle.ts'
 import type { VerifiedBlobs } from './blobs/verified.ts'
 import type { KeyedLock } from './keyed-lock.ts'
+import type { ReferenceUpgrade } from './manifests/reference-upgrade.ts'
 import type { BlobFiles, BlobSource, Clock, DagBuilder, DiskRoom, Log, MetadataStore, UploadStaging } from './ports.ts'
 import type { QuotaOf } from './quotas/quota.ts'
 import type { UploadBody } from './registry.ts'
@@ -74,4 +75,6 @@ export interface Registration extends RegistryComponents {
   /** Blobs being hashed again because a read met bytes that do not hash. */
   examining: Set<Digest>
   settler: Settler
+  /** Awaited by whatever frees bytes because nothing references them. */
+  references: ReferenceUpgrade
 }

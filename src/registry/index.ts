@@ -24,6 +24,8 @@ import { deleteManifest } from './manifests/delete.ts'
 import { deleteTag } from './manifests/delete-tag.ts'
 import { getManifest } from './manifests/get.ts'
 import { putManifest } from './manifests/put.ts'
+import { ReferenceUpgrade } from './manifests/reference-upgrade.ts'
+import type { AbortOptions } from './ports.ts'
 import type { GcOptions, Registry } from './registry.ts'
 import { appendUpload } from './uploads/append.ts'
 import { cancelUpload } from './uploads/cancel.ts'
@@ -41,6 +43,8 @@ export interface OpenRegistry {
   registry: Registry
   /** Somebody read bytes of the blob that do not hash: it is examined behind their back. */
   suspect(digest: Digest): void
+  /** Begins, behind whatever else is done, what data of an earlier version still need; without it, garbage collection does. */
+  upgrade(): void
   /** Finishes work behind requests; the ports are closed by whoever opened them. */
   close(): Promise<void>
 }
@@ -64,7 +68,8 @@ export async function openRegistry(components: RegistryComponents, init: Registr
     bodies: new Map(),
     verified: new VerifiedBlobs(),
     examining: new Set(),
-    settler: new Settler(components)
+    settler: new Settler(components),
+    references: new ReferenceUpgrade(components)
   }
   const sessions = new OpenSessions()
   await recover(registration, sessions)
@@ -72,14 +77,21 @@ export async function openRegistry(components: RegistryComponents, init: Registr
   return {
     registry: assemble(registration, sessions, fetches),
     suspect: digest => confirmRot(registration, digest),
+    upgrade: () => registration.references.start(),
     close: async () => {
+      await registration.references.close()
       await fetches.close()
       await registration.settler.close()
     }
   }
 }
 
+function abortable({ signal }: AbortOptions = {}): AbortOptions {
+  return signal === undefined ? {} : { signal }
+}
+
 function assemble(registration: Registration, sessions: OpenSessions, fetches: Fetches): Registry {
+  const waited = new KeyedLock()
   const collect = exclusive('garbage collection', (options?: GcOptions) => collectGarbage(registration, options))
   return {
     statBlob: (...args) => statBlob(registration, ...args),
@@ -102,7 +114,12 @@ function assemble(registration: Registration, sessions: OpenSessions, fetches: F
     listRepositories: (...args) => listRepositories(registration, ...args),
     listReferrers: (...args) => listReferrers(registration, ...args),
     inspect: (...args) => inspect(registration, ...args),
-    collectGarbage: collect,
+    collectGarbage: async options => {
+      // Until then the absence of a reference says nothing.
+      const hadToWait = await registration.references.finished(options)
+      // Who waited is not refused because another who did was first.
+      return hadToWait ? waited.run('', () => collect(options), abortable(options)) : collect(options)
+    },
     purgeUploads: (...args) => purgeUploads(registration, sessions, ...args),
     scrub: exclusive('scrub', options => scrub(registration, options))
   }

@@ -1,5 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
-import { type Descriptor, parseManifest } from '../oci/manifest.ts'
+import { type Descriptor, readManifest } from '../oci/manifest.ts'
 import { openRecord } from './blobs/open.ts'
 import type { Registration } from './components.ts'
 import { getManifest } from './manifests/get.ts'
@@ -19,7 +19,7 @@ export async function inspect(
 ): Promise<Inspection> {
   const reading = await getManifest(registration, repository, reference, options)
   const { digest, mediaType, bytes, size } = reading
-  const manifest = parseManifest(bytes, mediaType)
+  const manifest = readManifest(bytes, mediaType)
   const own = registration.dags.file({ size, leaves: leafHashes(bytes) })
   const inspection: Inspection = {
     repository,

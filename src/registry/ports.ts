@@ -6,7 +6,7 @@
  * @module
  */
 import type { CID } from 'multiformats/cid'
-import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
+import type { Digest, DigestAlgorithm, WellFormedDigest } from '../oci/digest.ts'
 
 export * from './work-queue.ts'
 
@@ -90,6 +90,12 @@ export interface BlockEntry {
   bytes?: Uint8Array
 }
 
+/** Stands while manifests that an earlier version stored may lack references. */
+export interface ReferenceUpgradeRecord {
+  /** Up to and with this one, in the order of repositories and digests, they have them. Absent: none is seen to. */
+  after?: { repository: string; digest: Digest }
+}
+
 /** One change. A batch of them is applied whole or not at all. */
 export type Mutation =
   | { type: 'putBlob'; digest: Digest; record: BlobRecord; uploadId: string }
@@ -106,8 +112,10 @@ export type Mutation =
   | { type: 'deleteTag'; repository: string; tag: string }
   | { type: 'putReference'; repository: string; child: Digest; parent: Digest }
   | { type: 'deleteReference'; repository: string; child: Digest; parent: Digest }
-  | { type: 'putReferrer'; repository: string; subject: Digest; descriptor: ReferrerDescriptor }
-  | { type: 'deleteReferrer'; repository: string; subject: Digest; digest: Digest }
+  | { type: 'putReferrer'; repository: string; subject: WellFormedDigest; descriptor: ReferrerDescriptor }
+  | { type: 'deleteReferrer'; repository: string; subject: WellFormedDigest; digest: Digest }
+  | { type: 'putReferenceUpgrade'; record: ReferenceUpgradeRecord }
+  | { type: 'deleteReferenceUpgrade' }
   | { type: 'putImage'; digest: Digest; record: ImageRecord }
   | { type: 'deleteImage'; digest: Digest }
   | { type: 'putUpload'; id: string; record: UploadRecord }
@@ -120,7 +128,10 @@ export type Precondition =
   | { type: 'linkExists'; repository: string; digest: Digest }
   /** The link is still the one that was read (GC: nobody touched it meanwhile). */
   | { type: 'linkAt'; repository: string; digest: Digest; at: number }
-  /** No manifest of the repository references the digest. */
+  /**
+   * No manifest of the repository names the digest, as {@link MetadataStore.parents} has it. Never, while a
+   * {@link ReferenceUpgradeRecord} stands: then a reference may be missing.
+   */
   | { type: 'unreferenced'; repository: string; digest: Digest }
   /** No repository holds the blob or manifest any more. */
   | { type: 'unlinked'; digest: Digest }
@@ -178,10 +189,12 @@ export interface MetadataStore {
   blob(digest: Digest, options?: AbortOptions): Promise<BlobRecord | undefined>
   link(repository: string, digest: Digest, options?: AbortOptions): Promise<LinkRecord | undefined>
   manifestBytes(digest: Digest, options?: AbortOptions): Promise<Uint8Array | undefined>
-  revision(repository: string, digest: Digest, options?: AbortOptions): Promise<RevisionRecord | undefined>
+  revision(repository: string, digest: WellFormedDigest, options?: AbortOptions): Promise<RevisionRecord | undefined>
   tag(repository: string, tag: string, options?: AbortOptions): Promise<TagRecord | undefined>
   image(digest: Digest, options?: AbortOptions): Promise<ImageRecord | undefined>
   upload(id: string, options?: AbortOptions): Promise<UploadRecord | undefined>
+  /** `undefined` once every manifest's references are recorded. */
+  referenceUpgrade(options?: AbortOptions): Promise<ReferenceUpgradeRecord | undefined>
   /** Bytes of the blobs the repository links and of its manifests, each digest once; exact with every commit. */
   usage(repository: string, options?: AbortOptions): Promise<number>
   /** Whether the repository holds any link, revision or tag. */
@@ -198,9 +211,9 @@ export interface MetadataStore {
   links(repository: string, options?: PageOptions): AsyncIterable<{ digest: Digest; record: LinkRecord }>
   /** Tags of the repository that point at the manifest. */
   tagsOf(repository: string, digest: Digest, options?: AbortOptions): AsyncIterable<string>
-  /** Manifests of the repository that reference `child` (as config, layer or index entry). */
+  /** Manifests of the repository that name `child`: as config, layer, index entry, or anywhere else but as their subject. */
   parents(repository: string, child: Digest, options?: AbortOptions): AsyncIterable<Digest>
-  referrers(repository: string, subject: Digest, options?: PageOptions): AsyncIterable<ReferrerDescriptor>
+  referrers(repository: string, subject: WellFormedDigest, options?: PageOptions): AsyncIterable<ReferrerDescriptor>
   /** Repositories that hold the digest as a blob or as a manifest. */
   holders(digest: Digest, options?: AbortOptions): AsyncIterable<string>
   blobs(options?: PageOptions): AsyncIterable<{ digest: Digest; record: BlobRecord }>

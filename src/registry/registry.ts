@@ -6,7 +6,7 @@
  */
 import type { CID } from 'multiformats/cid'
 import type { RegistryError } from '../errors.ts'
-import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
+import type { Digest, DigestAlgorithm, WellFormedDigest } from '../oci/digest.ts'
 import type { AbortOptions, ByteRange, ReferrerDescriptor, RepositoryOptions } from './ports.ts'
 
 export interface BlobView {
@@ -101,7 +101,7 @@ export type RefuseMove = (tag: string) => RegistryError | undefined
 export interface PutManifestResult extends ManifestView {
   tags: readonly string[]
   /** Present when the manifest has a subject (`OCI-Subject`). */
-  subject?: Digest
+  subject?: WellFormedDigest
 }
 
 export interface Page<T> {
@@ -140,6 +140,8 @@ export interface GcOptions extends AbortOptions {
   /** Delete manifests that no tag, index or referrer's subject leads to. Default false, as in distribution. */
   deleteUntagged?: boolean
   onProgress?: (report: Readonly<GcReport>) => void
+  /** It has not begun: manifests that an earlier version stored are read first, of which so many are. Called now and then. */
+  onWait?: (manifests: number) => void
 }
 
 /** A blob or manifest whose bytes rotted, and every tag it hurts. */
@@ -188,7 +190,7 @@ export interface Inspection {
   config?: InspectedLayer & { content?: unknown }
   layers: InspectedLayer[]
   manifests: (InspectedLayer & { platform?: unknown; imageCid?: string })[]
-  subject?: Digest
+  subject?: WellFormedDigest
 }
 
 export interface OpenBlobOptions extends AbortOptions {
@@ -291,7 +293,7 @@ export interface Registry {
   /** end-12. Never "not found". */
   listReferrers(
     repository: string,
-    subject: Digest,
+    subject: WellFormedDigest,
     page: PageRequest & { artifactType?: string }
   ): Promise<Page<ReferrerDescriptor>>
 

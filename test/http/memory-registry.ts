@@ -3,7 +3,7 @@ import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import * as multihash from 'multiformats/hashes/digest'
 import { RegistryError } from '../../src/errors.ts'
-import { algorithmOf, type Digest, digestOf, encodedOf } from '../../src/oci/digest.ts'
+import { algorithmOf, type Digest, digestOf, encodedOf, type WellFormedDigest } from '../../src/oci/digest.ts'
 import type { ReferrerDescriptor } from '../../src/registry/ports.ts'
 import type {
   BlobReading,
@@ -244,7 +244,7 @@ export class MemoryRegistry implements Registry {
 
   async listReferrers(
     _repository: string,
-    _subject: Digest,
+    _subject: WellFormedDigest,
     page: PageRequest & { artifactType?: string }
   ): Promise<Page<ReferrerDescriptor>> {
     const { artifactType } = page

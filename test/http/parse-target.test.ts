@@ -37,6 +37,11 @@ describe('endpoints', () => {
     ['DELETE', `/a/blobs/uploads/${id}`, { endpoint: 'end-14', repository: 'a', id }],
     ['GET', '/a/tags/list', { endpoint: 'end-8', repository: 'a' }],
     ['GET', `/a/referrers/${digest}`, { endpoint: 'end-12', repository: 'a', digest }],
+    ['GET', '/a/referrers/sha256+b64:a_-=', { endpoint: 'end-12', repository: 'a', digest: 'sha256+b64:a_-=' }],
+    ['GET', '/a/blobs/md5:0123', { endpoint: 'end-2', repository: 'a', unstorable: 'md5:0123' }],
+    ['DELETE', '/a/blobs/md5:0123', { endpoint: 'end-10', repository: 'a', unstorable: 'md5:0123' }],
+    ['GET', '/a/manifests/md5:0123', { endpoint: 'end-3', repository: 'a', unstorable: 'md5:0123' }],
+    ['DELETE', '/a/manifests/md5:0123', { endpoint: 'end-9', repository: 'a', unstorable: 'md5:0123' }],
     ['OPTIONS', '/a/tags/list', { endpoint: 'options', allow: 'GET, HEAD' }]
   ])('%s %s', (method, path, target) => {
     expect(outcome(method, path)).toEqual(target)
@@ -96,7 +101,12 @@ describe('refusals', () => {
     ['GET', '/a/unknown/x', { reason: 'NOT_FOUND' }],
     ['GET', '/a/manifests/.x', { reason: 'TAG_INVALID' }],
     ['GET', '/a/manifests/sha256:short', { reason: 'DIGEST_INVALID' }],
-    ['GET', '/a/blobs/md5:0123', { reason: 'DIGEST_INVALID' }],
+    ['GET', '/a/blobs/sha256:0123', { reason: 'DIGEST_INVALID' }],
+    ['GET', '/a/referrers/sha256:0123', { reason: 'DIGEST_INVALID' }],
+    ['GET', '/a/referrers/md5:', { reason: 'DIGEST_INVALID' }],
+    ['GET', '/a/referrers/md5:a%2Fb', { reason: 'NOT_FOUND' }],
+    ['GET', `/a/blobs/md5:${'0'.repeat(200)}`, { reason: 'DIGEST_INVALID' }],
+    ['PUT', '/a/manifests/md5:0123', { reason: 'DIGEST_INVALID' }],
     ['GET', '/a/blobs/uploads/not-a-uuid', { reason: 'BLOB_UPLOAD_UNKNOWN' }],
     ['GET', '/a/blobs/uploads/not-a-uuid/0', { reason: 'BLOB_UPLOAD_UNKNOWN' }],
     ['GET', `/a/blobs/uploads/${id}/07`, { reason: 'BLOB_UPLOAD_UNKNOWN' }],

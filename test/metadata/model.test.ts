@@ -84,7 +84,12 @@ const mutation: fc.Arbitrary<Mutation> = fc.oneof(
     id,
     record: fc.record({ repository, algorithm: fc.constantFrom('sha256' as const, 'sha512' as const), startedAt: at })
   }),
-  fc.record({ type: is('deleteUpload'), id })
+  fc.record({ type: is('deleteUpload'), id }),
+  fc.record({
+    type: is('putReferenceUpgrade'),
+    record: fc.record({ after: fc.record({ repository, digest: of }) }, { requiredKeys: [] })
+  }),
+  fc.record({ type: is('deleteReferenceUpgrade') })
 )
 
 const precondition: fc.Arbitrary<Precondition> = fc.oneof(

@@ -20,6 +20,7 @@ export class Model {
   readonly manifests = new Map<Digest, Json>()
   readonly images = new Map<Digest, Json>()
   readonly uploads = new Map<string, Json>()
+  referenceUpgrade: Json | undefined
   /** By `repository digest` or `repository tag`. */
   readonly links = new Map<string, number>()
   /** What each link counts for its repository, once its blob's size was known. */
@@ -44,7 +45,10 @@ export class Model {
       case 'linkAt':
         return this.links.get(`${condition.repository} ${condition.digest}`) === condition.at
       case 'unreferenced':
-        return !begins(this.references, `${condition.repository} ${condition.digest} `)
+        return (
+          this.referenceUpgrade === undefined &&
+          !begins(this.references, `${condition.repository} ${condition.digest} `)
+        )
       case 'unlinked':
         return this.#holders(condition.digest).length === 0
       case 'revisionExists':
@@ -104,6 +108,12 @@ export class Model {
         return
       case 'deleteImage':
         this.images.delete(change.digest)
+        return
+      case 'putReferenceUpgrade':
+        this.referenceUpgrade = json(change.record)
+        return
+      case 'deleteReferenceUpgrade':
+        this.referenceUpgrade = undefined
         return
       case 'putUpload':
         this.uploads.set(change.id, json(change.record))
@@ -191,6 +201,7 @@ export class Model {
     say('doomed', [...this.doomed].sort())
     say('manifests', [...this.manifests.keys()].sort())
     say('uploads', sortedEntries(this.uploads))
+    say('reference upgrade', this.referenceUpgrade)
     for (const digest of digests) {
       say(digest, this.blobs.get(digest), this.manifests.get(digest), this.images.get(digest), this.#holders(digest))
     }
@@ -237,6 +248,8 @@ export async function answersOf(store: MetadataStore, universe: Universe): Promi
     'uploads',
     (await collect(store.uploads())).map(({ id, record }) => [id, json(record)])
   )
+  const upgrade = await store.referenceUpgrade()
+  say('reference upgrade', upgrade && json(upgrade))
   for (const digest of universe.digests) {
     const bytes = await store.manifestBytes(digest)
     const [blob, image] = [await store.blob(digest), await store.image(digest)]

@@ -23,6 +23,8 @@ export interface TemporaryRegistry {
   folder: string
   /** Moves the registry's clock, ms. */
   advance(ms: number): void
+  /** Closes everything and leaves the folder. */
+  shut(): Promise<void>
   /** Closes everything and opens the same folder again. */
   reopen(): Promise<TemporaryRegistry>
   close(): Promise<void>
@@ -62,6 +64,7 @@ export async function openTemporaryRegistry(
     advance: ms => {
       ahead += ms
     },
+    shut,
     reopen: async () => {
       await shut()
       return openTemporaryRegistry(init, root, ahead, more)

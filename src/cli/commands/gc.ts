@@ -37,6 +37,8 @@ async function gc(shell: Shell, { dryRun, deleteUntagged, json }: GcArguments): 
       signal: shell.signal,
       ...(dryRun === undefined ? {} : { dryRun }),
       ...(deleteUntagged === undefined ? {} : { deleteUntagged }),
+      onWait: manifests =>
+        progress.update(`first reading the manifests that an earlier version stored: ${manifests} so far`),
       onProgress: now => progress.update(summary(now))
     })
     progress.stop()

@@ -5,14 +5,16 @@ import {
   type DigestAlgorithm,
   digestOf,
   isDigestAlgorithm,
-  isDigestShaped,
-  parseDigest
+  isStorable,
+  parseDigest,
+  parseWellFormed
 } from '../../oci/digest.ts'
 import { isRepository } from '../../oci/reference.ts'
 import type { UploadBody } from '../../registry/registry.ts'
 import type { Door } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
 import { scopesFor, type Visitor } from '../guard.ts'
+import { withPlus } from '../plus.ts'
 import { blobCreated, sessionHeaders } from '../upload-headers.ts'
 
 interface Mount {
@@ -99,7 +101,7 @@ function parseQuery(query: URLSearchParams): Asked {
   }
   return {
     mount: parseMount(query.get('mount'), query.get('from')),
-    digest: digest === null ? undefined : parseDigest(digest),
+    digest: digest === null ? undefined : parseDigest(withPlus(digest)),
     algorithm: algorithm ?? undefined
   }
 }
@@ -112,14 +114,11 @@ function parseQuery(query: URLSearchParams): Asked {
  * @throws {RegistryError} DIGEST_INVALID when `mount` is no digest
  */
 function parseMount(mount: string | null, from: string | null): Mount | undefined {
-  if (mount === null || isOfOtherAlgorithm(mount)) return undefined
-  const digest = parseDigest(mount)
+  if (mount === null) return undefined
+  const digest = parseWellFormed(withPlus(mount))
+  if (!isStorable(digest)) return undefined
   if (from === null) return { digest, from: undefined }
   return isRepository(from) ? { digest, from } : undefined
-}
-
-function isOfOtherAlgorithm(value: string): boolean {
-  return isDigestShaped(value) && !isDigestAlgorithm(value.slice(0, value.indexOf(':')))
 }
 
 /** What the bytes to come will most likely be asked under. */

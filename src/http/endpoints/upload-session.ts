@@ -2,6 +2,7 @@ import { RegistryError } from '../../errors.ts'
 import { parseDigest } from '../../oci/digest.ts'
 import type { Door } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
+import { withPlus } from '../plus.ts'
 import { blobCreated, sessionHeaders } from '../upload-headers.ts'
 
 interface SessionTarget {
@@ -29,7 +30,7 @@ export async function finishUpload(door: Door, exchange: Exchange, target: Sessi
   const { repository, id, offset } = target
   const value = exchange.query.get('digest')
   if (value === null) throw new RegistryError('DIGEST_INVALID', { message: 'digest parameter missing' })
-  const digest = parseDigest(value)
+  const digest = parseDigest(withPlus(value))
   await withWhereabouts(door, exchange, target, async () => {
     const body = door.bodies.uploadOf(exchange, offset)
     const finish = () => door.registry.finishUpload(repository, id, digest, body, exchange.abortable)

@@ -1,6 +1,6 @@
 import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { parseManifest } from '../../oci/manifest.ts'
+import { readManifest } from '../../oci/manifest.ts'
 import { reapBlob } from '../blobs/remove.ts'
 import type { Registration } from '../components.ts'
 import { reapManifest, removeRevision } from '../manifests/delete.ts'
@@ -103,7 +103,7 @@ async function isUnreachable(run: Run, repository: string, digest: Digest, media
   for await (const _tag of metadata.tagsOf(repository, digest, run.options)) return false
   for await (const _parent of metadata.parents(repository, digest, run.options)) return false
   const bytes = await metadata.manifestBytes(digest, run.options)
-  const subject = bytes === undefined ? undefined : parseManifest(bytes, mediaType).subject
+  const subject = bytes === undefined ? undefined : readManifest(bytes, mediaType).subject
   return subject === undefined || (await metadata.revision(repository, subject, run.options)) === undefined
 }
 

@@ -1,5 +1,5 @@
 import type { Digest } from '../../oci/digest.ts'
-import { parseManifest, referencedDescriptors } from '../../oci/manifest.ts'
+import { readManifest } from '../../oci/manifest.ts'
 import { blockMultihashes } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
 import { contended, maxRounds } from '../contended.ts'
@@ -63,10 +63,8 @@ export async function removeRevision(
     tags.push(tag)
     mutations.push({ type: 'deleteTag', repository, tag })
   }
-  const manifest = parseManifest(bytes, revision.mediaType)
-  for (const child of referencedDescriptors(manifest)) {
-    mutations.push({ type: 'deleteReference', repository, child: child.digest, parent: digest })
-  }
+  const manifest = readManifest(bytes, revision.mediaType)
+  for (const child of manifest.names) mutations.push({ type: 'deleteReference', repository, child, parent: digest })
   if (manifest.subject !== undefined)
     mutations.push({ type: 'deleteReferrer', repository, subject: manifest.subject, digest })
   try {
