@@ -8,9 +8,6 @@ import { readDuration } from './duration.ts'
 import { isPattern } from './pattern.ts'
 import { readSize, readSizeOrShare } from './size.ts'
 
-/** What takes the place of a secret in `config print`; refused when read back as one. */
-export const redacted = '(secret not shown)'
-
 /** Texts with a grammar, by the `format` of their schema. Pure functions; TypeBox knows formats by one table. */
 const formats: Record<string, (text: string) => boolean> = {
   'go-duration': text => readDuration(text) !== undefined,
@@ -35,7 +32,7 @@ const formats: Record<string, (text: string) => boolean> = {
   quotable: text => /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(text),
   'no-nul': text => !text.includes('\0'),
   'header-value': text => /^[\t\x20-\x7e\x80-\xff]*$/.test(text),
-  secret: text => text !== redacted && !/[\0\r\n]/.test(text)
+  secret: text => !/[\0\r\n]/.test(text)
 }
 
 /** What is wrong with a text and what to write, where the schema's own words would not do. */
