@@ -30,6 +30,8 @@ export interface ConfigSources {
   file?: string
   /** Variables that override a key, sorted. */
   environment: readonly string[]
+  /** Variables that begin with `REGISTRY_` and name no key. */
+  ignored: readonly string[]
   /** Dotted keys that were written somewhere, e.g. `http.addr`; what is not among them is a default. */
   keys: ReadonlySet<string>
 }
@@ -63,7 +65,12 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   if (config === undefined) throw new ConfigError(problems.toSorted(inOrder))
   warnings.push(...advice(config))
   const keys = new Set([...shaped.places.keys()].filter(pointer => pointer !== '').map(keyOfPointer))
-  const sources = { ...(file === undefined ? {} : { file }), environment: overridden.used, keys }
+  const sources = {
+    ...(file === undefined ? {} : { file }),
+    environment: overridden.used,
+    ignored: overridden.ignored,
+    keys
+  }
   return { config, warnings, sources }
 }
 

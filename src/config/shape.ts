@@ -1,9 +1,9 @@
 import { KindGuard, type TObject, type TSchema } from '@sinclair/typebox'
-import { closest, distance } from 'fastest-levenshtein'
 import { annotations } from './fields.ts'
 import { foreignKey, judgeForeign } from './foreign.ts'
 import { listOf, recordValue, schemaKeys } from './keys.ts'
 import { readLeaf } from './leaf.ts'
+import { nearestKey } from './nearest.ts'
 import { type Place, type Problem, problemAt, showKey, showPlace } from './problem.ts'
 import { isBlank, isNull, type MapNode, type Node } from './tree.ts'
 
@@ -87,31 +87,17 @@ class Shaper {
   #notOurs(key: string, node: Node, parent: MapNode, siblings: readonly string[]): void {
     const verdict = foreignKey(key) !== undefined ? judgeForeign(key, node, parent) : undefined
     if (verdict === undefined) {
-      const sentence = `${showKey(key)} is not a key of the configuration; the nearest is ${this.#nearest(key, siblings)}`
+      const nearest = nearestKey(key, siblings, this.#keys)
+      const instead = nearest === undefined ? 'docs/configuration.md lists all' : `the nearest is ${nearest}`
+      const sentence = `${showKey(key)} is not a key of the configuration; ${instead}`
       this.#shaped.problems.push(problemAt(node.place, sentence, key))
     } else if ('stop' in verdict) this.#shaped.problems.push(problemAt(node.place, verdict.stop, key))
     else this.#shaped.warnings.push(`${showPlace(node.place)}: ${verdict.warning}`)
-  }
-
-  /** The key of that name elsewhere (`rootdirectory` written one level too high), else the sibling spelled most like it. */
-  #nearest(key: string, siblings: readonly string[]): string {
-    const dot = key.lastIndexOf('.')
-    const name = key.slice(dot + 1)
-    const lower = name.toLowerCase()
-    const sibling = siblings.find(known => isBeginning(lower, known)) ?? closest(lower, [...siblings])
-    const elsewhere = this.#keys.find(known => known.endsWith(`.${name}`))
-    if (elsewhere !== undefined && !isBeginning(lower, sibling) && distance(name, sibling) > 2) return elsewhere
-    return `${key.slice(0, dot + 1).replace(/\[\d+\]/g, '[]')}${sibling}`
   }
 }
 
 function isEmpty(node: Node): boolean {
   return node.kind === 'map' ? node.entries.size === 0 : isNull(node)
-}
-
-/** `arch` of `architecture`, `network` of `net`. */
-function isBeginning(a: string, b: string): boolean {
-  return Math.min(a.length, b.length) > 2 && (a.startsWith(b) || b.startsWith(a))
 }
 
 /** Stands for a list or section where neither belongs: it fails every schema, and no default merges with it. */

@@ -21,17 +21,24 @@ const table: [text: string, problem: string][] = [
     'storage: {filesytem: {rootdirectory: /x}}',
     'config.yml:2: storage.filesytem is not a key of the configuration; the nearest is storage.filesystem'
   ],
-  ['storage: tape', 'config.yml:2: storage.tape is not a key of the configuration; the nearest is storage.storj'],
+  ['storage: tape', 'config.yml:2: storage.tape is not a key of the configuration; docs/configuration.md lists all'],
   ['ipfs: {Listen: []}', 'config.yml:2: ipfs.Listen is not a key of the configuration; the nearest is ipfs.listen'],
   [
     'ipfs: {"a\\u001b[2J": 1}',
-    'config.yml:2: "ipfs.a\\u001b[2J" is not a key of the configuration; the nearest is ipfs.peers'
+    'config.yml:2: "ipfs.a\\u001b[2J" is not a key of the configuration; docs/configuration.md lists all'
   ],
   [
     'validation: {manifests: {indexes: {platformlist: [{os: linux}, {arch: amd64}]}}}',
     'config.yml:2: validation.manifests.indexes.platformlist[1].arch is not a key of the configuration; the nearest is validation.manifests.indexes.platformlist[].architecture'
   ],
-  ['__proto__: {a: 1}', 'config.yml:2: __proto__ is not a key of the configuration; the nearest is version'],
+  ['__proto__: {a: 1}', 'config.yml:2: __proto__ is not a key of the configuration; docs/configuration.md lists all'],
+  ['http: {port: 5000}', 'config.yml:2: http.port is not a key of the configuration; the nearest is http.addr'],
+  ['http: {adrr: ":1"}', 'config.yml:2: http.adrr is not a key of the configuration; the nearest is http.addr'],
+  ['foo: 1', 'config.yml:2: foo is not a key of the configuration; docs/configuration.md lists all'],
+  [
+    'auth: {htpasswd: {paht: /p, path: /p}}',
+    'config.yml:2: auth.htpasswd.paht is not a key of the configuration; the nearest is auth.htpasswd.path'
+  ],
   // wrong kinds
   ['http: [1]', 'config.yml:2: http: a list is not a section; write its keys under it'],
   ['log: loud', 'config.yml:2: log: "loud" is not a section; write its keys under it'],
@@ -57,6 +64,22 @@ const table: [text: string, problem: string][] = [
   // texts with a grammar
   ['log: {level: loud}', 'config.yml:2: log.level: "loud" is not a log level; write error, warn, info, debug'],
   ['http: {draintimeout: 10}', `config.yml:2: http.draintimeout: "10" ${duration}`],
+  [
+    'ipfs: {gc: {grace: 1d}}',
+    'config.yml:2: ipfs.gc.grace: "1d" is not a duration: the longest unit is the hour; write 24h'
+  ],
+  [
+    'ipfs: {gc: {grace: 2w}}',
+    'config.yml:2: ipfs.gc.grace: "2w" is not a duration: the longest unit is the hour; write 336h'
+  ],
+  [
+    'storage: {filesystem: {rootdirectory: ~/pinn}}',
+    'config.yml:2: storage.filesystem.rootdirectory: "~/pinn": only a shell reads ~ as a home folder; write the whole path, such as /home/ada/pinn'
+  ],
+  [
+    'auth: {htpasswd: {path: "~ada/users"}}',
+    'config.yml:2: auth.htpasswd.path: "~ada/users": only a shell reads ~ as a home folder; write the whole path, such as /home/ada/users'
+  ],
   ['http: {draintimeout: -1s}', `config.yml:2: http.draintimeout: "-1s" ${duration}`],
   ['http: {draintimeout: 1 day}', `config.yml:2: http.draintimeout: "1 day" ${duration}`],
   [
