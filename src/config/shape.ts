@@ -14,6 +14,8 @@ export interface Shaped {
   places: Map<string, Place>
   problems: Problem[]
   warnings: string[]
+  /** Keys that somebody probably meant who wrote others: their defaults are not what is wanted. */
+  meant: string[]
 }
 
 export function pointerOf(parent: string, key: string): string {
@@ -22,7 +24,7 @@ export function pointerOf(parent: string, key: string): string {
 
 /** Reads the tree by the schema: `0123` is text where text is wanted, one value is a list of one, null is unset. */
 export function shape(root: Node, schema: TSchema): Shaped {
-  const shaped: Shaped = { value: undefined, places: new Map(), problems: [], warnings: [] }
+  const shaped: Shaped = { value: undefined, places: new Map(), problems: [], warnings: [], meant: [] }
   shaped.value = new Shaper(shaped, schema).read(root, schema, '', '')
   return shaped
 }
@@ -88,6 +90,7 @@ class Shaper {
     const verdict = foreignKey(key) !== undefined ? judgeForeign(key, node, parent) : undefined
     if (verdict === undefined) {
       const nearest = nearestKey(key, siblings, this.#keys)
+      if (nearest !== undefined) this.#shaped.meant.push(nearest)
       const instead = nearest === undefined ? 'docs/configuration.md lists all' : `the nearest is ${nearest}`
       const sentence = `${showKey(key)} is not a key of the configuration; ${instead}`
       this.#shaped.problems.push(problemAt(node.place, sentence, key))

@@ -275,3 +275,66 @@ describe('secrets in messages', () => {
     expect(problems.join().replaceAll('config.yml', '')).not.toContain('hunter2')
   })
 })
+
+describe('in one round', () => {
+  it('what keys ask of each other is told beside what is wrong with single ones', async () => {
+    const text = `version: 0.1
+log: {level: loud}
+http:
+  adr: ":1"
+  addr: [":99999", "127.0.0.1:5005", "127.0.0.1:5005"]
+  headers: {Connection: [close]}
+  tls: {certificate: /c, minimumtls: tls9}
+  debug: {addr: x}
+auth: {htpasswd: {realm: r}}
+access: [{subject: "group:dev", repositories: a, actions: [pull]}]
+quotas: [{repositories: [a], blob: much, fetch: {bytes: 1, per: 0s}}]
+ipfs:
+  peers: [/ip4/127.0.0.1/tcp/4001]
+  limits: {manifest: 5MiB, sockets: 0}
+  timeouts: {headers: 0s, stall: soon}
+health: {storagedriver: {interval: 0s}}
+`
+    const problems = await problemsOf(loadText(text))
+    expect(problems.map(each => each.replace(/^config\.yml:(\d+): ([^\s:]+).*/, '$1 $2'))).toEqual([
+      '2 log.level',
+      '4 http.adr',
+      '5 http.addr[0]',
+      '5 http.addr[2]',
+      '6 http.headers.Connection',
+      '7 http.tls.minimumtls',
+      '7 http.tls.key',
+      '8 http.debug.addr',
+      '9 auth.htpasswd.path',
+      '10 access[0].subject',
+      '11 quotas[0].blob',
+      '11 quotas[0].fetch.per',
+      '13 ipfs.peers[0]',
+      '14 ipfs.limits.sockets',
+      '14 ipfs.limits.manifest',
+      '15 ipfs.timeouts.stall',
+      '15 ipfs.timeouts.headers',
+      '16 health.storagedriver.interval'
+    ])
+  })
+
+  it.each([
+    // What follows from a wrong value is not told: it may be right once that is mended.
+    ['http: {tls: {certificate: [], key: /k}}', ['http.tls.certificate']],
+    ['http: {tls: {certificate: /c, kye: /k}}', ['http.tls.kye']],
+    [
+      'auth: {htpasswd: {path: /p, groups: []}}\naccess: [{subject: "group:a", repositories: b, actions: [pull]}]',
+      ['auth.htpasswd.groups']
+    ],
+    ['auth: {token: {realm: ftp, service: s, issuer: i, jwks: /j}}', ['auth.token.realm']],
+    [
+      'access: [{subject: "group:a", repositories: UPPER, actions: [pull]}]',
+      ['access[0].repositories[0]', 'access[0].subject']
+    ],
+    ['access: openn', ['access']],
+    ['http: [a]\nipfs: {peers: {a: b}}', ['http', 'ipfs.peers']]
+  ])('%j: nothing that follows from what is wrong', async (text, keys) => {
+    const problems = await problemsOf(loadText(`version: 0.1\n${text}\n`))
+    expect(problems.map(each => each.replace(/^config\.yml:\d+: ([^\s:]+).*/, '$1')).sort()).toEqual([...keys].sort())
+  })
+})

@@ -61,7 +61,7 @@ describe('a secret', () => {
 
   it('of the wrong kind is not shown in the message either', () => {
     const wrong = { ...value, targets: { a: { token: 'hunter2\nhunter2' } }, grants: { a: 'hunter2\n' } }
-    const messages = validate(schema, wrong, new Map()).map(({ message }) => message)
+    const messages = [...validate(schema, wrong, new Map()).values()].map(({ message }) => message)
     expect(messages).toHaveLength(2)
     expect(messages.join()).not.toContain('hunter2')
   })
