@@ -29,7 +29,7 @@ export function crossCheck(config: Config, places: ReadonlyMap<string, Place>): 
 
 const wanted = {
   tcp: 'is not an address; write HOST:PORT such as 127.0.0.1:5005, [::1]:5005, or :5005 for all interfaces',
-  unix: 'is not a path for a unix socket; write one of at most 104 characters'
+  unix: 'is not a path for a unix socket; write one of at most 104 bytes'
 }
 
 function* checkAddresses({ addr, net }: Config['http']): Generator<Finding> {
