@@ -143,7 +143,12 @@ function complete(shaped: Shaped, problems: Problem[], circumstances: Circumstan
   // Of this type but for what throws.
   const config = TransformDecode(configSchema, [], defaulted) as Config
   forbid(config, wrong)
-  if (!circumstances.unread) problems.push(...crossCheck(config, shaped.places))
+  const crossed = circumstances.unread ? [] : crossCheck(config, shaped.places)
+  problems.push(...crossed)
+  forbid(
+    config,
+    crossed.flatMap(({ key }) => (key === undefined ? [] : [pointerOfKey(key)]))
+  )
   return config
 }
 

@@ -15,7 +15,7 @@ Pinnace starts without any. What it reads, in this order, the later over the ear
 4. \`--data DIR\` on the command line, for the data folder.
 
 The file has the form of distribution's \`config.yml\`, and keys that both have mean the same; where Pinnace's default is
-another, it is said below. \`pinnace config check config.yml\` lists everything wrong with a file, each with its line;
+another, it is said below. \`pinnace config check config.yml\` lists everything wrong with a file, each with its line, and all else that would keep the node from starting;
 \`pinnace config print\` shows what the node would run with, as a file that is accepted again: in the place of a secret is a comment
 with the variables that set it.
 

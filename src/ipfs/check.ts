@@ -8,7 +8,8 @@ export interface IpfsSettings {
   listen(): readonly string[] | undefined
   announce(): readonly string[]
   peers(): readonly string[]
-  keyFile(): string
+  /** `undefined` where it is not known. */
+  keyFile(): string | undefined
 }
 
 /**
@@ -19,7 +20,10 @@ export interface IpfsSettings {
  */
 export function checkIpfs(settings: IpfsSettings, log: Log): (() => Promise<void>)[] {
   return [
-    () => checkKey(settings.keyFile(), log),
+    async () => {
+      const file = settings.keyFile()
+      if (file !== undefined) await checkKey(file, log)
+    },
     async () => void checkedListen(settings.listen() ?? []),
     async () => void checked('ipfs.announce', settings.announce()),
     async () => void parsePeers(settings.peers())

@@ -56,8 +56,10 @@ export async function openAcme(
 }
 
 /** Whether {@link openAcme} could use its folder; changes nothing. @throws {ConfigError} */
-export async function checkAcme({ cachefile }: LetsEncrypt, folder: string): Promise<void> {
-  const kept = new CertificateFolder(cachefile ?? join(folder, 'acme'))
+export async function checkAcme({ cachefile }: LetsEncrypt, folder: string | undefined): Promise<void> {
+  const path = cachefile ?? (folder === undefined ? undefined : join(folder, 'acme'))
+  if (path === undefined) return
+  const kept = new CertificateFolder(path)
   await withFolder(kept, () => kept.check())
 }
 

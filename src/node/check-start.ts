@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { type Config, ConfigError, type ListenAddress, Unjudged } from '../config.ts'
 import { checkDataFolder } from '../data-folder.ts'
 import type { Log } from '../registry/ports.ts'
@@ -43,13 +43,14 @@ export async function checkStart(config: Config, init: StartCheckInit = {}): Pro
   await check.run(async () => {
     dataFolder = await checkDataFolder(config.storage.filesystem.rootdirectory)
   })
+  // What is kept below it by default is not judged where it cannot be used itself.
   const folder = dataFolder?.path
   if (folder !== undefined) await check.run(() => checkFolder(folder, check))
   await check.run(() => checkAudit(config.log.audit))
   await check.run(() => checkCredentials(config, check.log))
-  await check.run(() => checkCertificates(config, check.log))
+  await check.run(() => checkCertificates(config, folder, check.log))
   await check.run(() => checkListeners(config, init.isHeld ?? (() => false), check))
-  await checkPeer(config, check)
+  await checkPeer(config, folder, check)
   return { problems: check.problems, warnings: check.warnings, dataFolder }
 }
 
@@ -91,17 +92,17 @@ async function checkCredentials(config: Config, log: Log): Promise<void> {
   await files.close()
 }
 
-async function checkCertificates(config: Config, log: Log): Promise<void> {
-  const { tls, storage } = { tls: config.http.tls, storage: config.storage }
+async function checkCertificates(config: Config, folder: string | undefined, log: Log): Promise<void> {
+  const { tls } = config.http
   if (tls === undefined) return
   if (tls.letsencrypt !== undefined) {
     const { checkAcme } = await import('./acme.ts')
-    return checkAcme(tls.letsencrypt, resolve(storage.filesystem.rootdirectory))
+    return checkAcme(tls.letsencrypt, folder)
   }
   const [{ openTls }, { Closers }] = await Promise.all([import('./tls.ts'), import('./closers.ts')])
   const closers = new Closers()
   try {
-    await openTls(config, { log, folder: storage.filesystem.rootdirectory }, closers)
+    await openTls(config, { log, folder: folder ?? '' }, closers)
   } finally {
     await closers.close()
   }
@@ -114,9 +115,14 @@ async function checkListeners(
 ): Promise<void> {
   const trial = new TrialListeners(isHeld)
   try {
-    for (const listeners of listenersOf(config)) {
+    for (const group of listenersOf(config)) {
       await check.run(async () => {
-        for (const listener of listeners()) await check.run(() => trial.open(listener))
+        for (const read of group()) {
+          await check.run(async () => {
+            const listener = read()
+            if (listener !== undefined) await trial.open(listener)
+          })
+        }
       })
     }
   } finally {
@@ -125,14 +131,14 @@ async function checkListeners(
 }
 
 /** The IPFS side: the key, and what libp2p is told. */
-async function checkPeer(config: Config, check: Check): Promise<void> {
+async function checkPeer(config: Config, folder: string | undefined, check: Check): Promise<void> {
   const { checkIpfs } = await import('../ipfs/check.ts')
   const settings = checkIpfs(
     {
       listen: () => config.ipfs.listen,
       announce: () => config.ipfs.announce,
       peers: () => config.ipfs.peers,
-      keyFile: () => config.ipfs.key.file ?? join(ipfsFolder(resolve(config.storage.filesystem.rootdirectory)), 'key')
+      keyFile: () => config.ipfs.key.file ?? (folder === undefined ? undefined : join(ipfsFolder(folder), 'key'))
     },
     check.log
   )

@@ -25,8 +25,8 @@ const reasons: Readonly<Record<string, string>> = {
 /** What the system says of a unix socket. */
 const socketReasons: Readonly<Record<string, string>> = {
   EADDRINUSE: 'there is a file of that name; remove it if no program listens there, or choose another path',
-  EACCES: `user ${process.getuid?.() ?? ''} may not make a file there; choose another path`,
-  ENOENT: 'there is no such folder; make it, or choose another path',
+  // Node says so of a folder that is not there, too.
+  EACCES: `its folder is not there, or user ${process.getuid?.() ?? ''} may not write it; make it, or choose another path`,
   ENOTDIR: 'a part of the path is no folder; choose another'
 }
 

@@ -15,17 +15,17 @@ export interface Listener {
 }
 
 /** Where the registry listens, as far as this machine has it. */
-export function registryAddresses(config: Config): ListenAddress[] {
-  return presentAddresses(listenAddresses(config.http))
+export function registryAddresses({ http }: Config): ListenAddress[] {
+  const addresses = listenAddresses(http)
+  return addresses.length < 2 ? addresses : addresses.filter(isPresent)
 }
 
 /**
  * The default is both loopbacks; a machine without IPv6 has only one of them. What somebody wrote on its own must work.
  */
-function presentAddresses(addresses: ListenAddress[]): ListenAddress[] {
-  if (addresses.length < 2) return addresses
-  const present = Object.values(networkInterfaces()).some(list => list?.some(entry => entry.address === '::1'))
-  return addresses.filter(address => present || address.kind === 'unix' || address.host !== '::1')
+function isPresent(address: ListenAddress): boolean {
+  if (address.kind === 'unix' || address.host !== '::1') return true
+  return Object.values(networkInterfaces()).some(list => list?.some(entry => entry.address === '::1'))
 }
 
 /** `http.debug.addr`. */
@@ -45,16 +45,36 @@ function tcpOnly(text: string | undefined): { host?: string; port: number } | un
   return { port, ...(host !== undefined && { host }) }
 }
 
-/** Every listener of a configuration, by what opens them at the start of a node, in its order. */
-export function listenersOf(config: Config): (() => Listener[])[] {
-  const one = (key: ListenKey, address: { host?: string; port: number } | undefined): Listener[] =>
-    address === undefined ? [] : [{ key, address: { kind: 'tcp', ...address } }]
+/** Reads one listener; `undefined` where the configuration has none there. */
+type ReadListener = () => Listener | undefined
+
+/**
+ * Every listener of a configuration, in the order in which a start opens them. Each is read by a function of its own, since
+ * one that is wrong says nothing of the others.
+ */
+export function listenersOf(config: Config): (() => readonly ReadListener[])[] {
+  const one = (key: ListenKey, address: { host?: string; port: number } | undefined): Listener | undefined =>
+    address === undefined ? undefined : { key, address: { kind: 'tcp', ...address } }
   return [
-    () => one('http.debug.addr', debugAddress(config)),
-    () => one('http.tls.letsencrypt.http', challengeAddress(config)),
-    () => registryAddresses(config).map(address => ({ key: 'http.addr', address })),
-    () => (config.ipfs.listen ?? []).flatMap(text => one('ipfs.listen', tcpAddress(text)))
+    () => [() => one('http.debug.addr', debugAddress(config))],
+    () => [() => one('http.tls.letsencrypt.http', challengeAddress(config))],
+    () => indexesOf(config.http.addr).map(index => () => registryListener(config, index)),
+    () => {
+      const listen = config.ipfs.listen ?? []
+      return indexesOf(listen).map(index => () => one('ipfs.listen', tcpAddress(listen[index] ?? '')))
+    }
   ]
+}
+
+function registryListener({ http }: Config, index: number): Listener | undefined {
+  const address = readAddress(http.addr[index] ?? '', http.net)
+  const present = address !== undefined && (http.addr.length === 1 || isPresent(address))
+  return present ? { key: 'http.addr', address } : undefined
+}
+
+/** Without reading the entries. */
+function indexesOf(list: readonly unknown[]): number[] {
+  return Array.from({ length: list.length }, (_, index) => index)
 }
 
 /**
@@ -114,14 +134,13 @@ async function lookAtSocket(path: string): Promise<void> {
 
 /** What a running node has, each as {@link showAddress} writes it. */
 export async function heldAddresses(config: Config, identity: () => Promise<Identity>): Promise<string[]> {
-  const configured = listenersOf(config).flatMap(list => list())
+  const configured = listenersOf(config).flatMap(group => group().map(read => read()))
   // By default IPFS listens on any free port where the usual one is taken.
   const { listen, announce } = config.ipfs
   const chosen = listen === undefined && announce.length === 0 ? (await identity()).multiaddrs : []
   const others = chosen.map(tcpAddress).filter(address => address !== undefined)
-  return [...configured.map(({ address }) => address), ...others.map(it => ({ kind: 'tcp' as const, ...it }))].map(
-    showAddress
-  )
+  const all = configured.flatMap(listener => (listener === undefined ? [] : [listener.address]))
+  return [...all, ...others.map(it => ({ kind: 'tcp' as const, ...it }))].map(showAddress)
 }
 
 /** Addresses as one text each, which {@link holdsAddress} reads. */
