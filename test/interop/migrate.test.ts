@@ -109,10 +109,10 @@ for (const [program, version] of [
     /** Types it in the shell of the page, whose variables name this machine's addresses. */
     function type(script: string, exitCodes = [0]): Promise<RunResult> {
       const [settings = ''] = blocks.map(({ text }) => text)
-      const here = settings
-        .replace('/var/lib/registry', volume)
-        .replace('127.0.0.1:5001', old)
-        .replace('127.0.0.1:5005', node.host)
+      const here = `${settings}\n${script}`
+        .replaceAll('VOLUME=/var/lib/registry', `VOLUME=${volume}`)
+        .replaceAll('OLD=127.0.0.1:5001', `OLD=${old}`)
+        .replaceAll('NEW=127.0.0.1:5005', `NEW=${node.host}`)
       const pinnace = `pinnace() { ${process.execPath} ${main} "$@" --data "$VOLUME"; }\n`
       const skopeo = `skopeo() { ${requireTool('skopeo')} --insecure-policy "$@"; }\n`
       const env = {
@@ -122,8 +122,9 @@ for (const [program, version] of [
         OLD_LOG: join(folder, 'old.log'),
         REGCTL_CONFIG: join(folder, 'regctl.json')
       }
-      const whole = `${docker}${pinnace}${skopeo}${here}\n${script}`
-      return runProgram('/bin/bash', ['-eo', 'pipefail', '-c', whole], { env, exitCodes })
+      const whole = `${docker}${pinnace}${skopeo}${here}`
+      // As a person's shell: a line that fails does not end it.
+      return runProgram('/bin/bash', ['-c', whole], { env, exitCodes })
     }
 
     const isHere = async (path: string): Promise<boolean> => (await ask(node.url, path, { method: 'HEAD' })).ok
