@@ -23,6 +23,7 @@ const outspoken: Record<string, ExitCode> = {
   MetadataLocked: exitCodes.busy,
   IpfsSettingError: exitCodes.usage,
   KeyFormatError: exitCodes.failure,
+  ListenError: exitCodes.failure,
   DataFolderUnusable: exitCodes.failure,
   LayoutError: exitCodes.failure,
   SchemaUnsupported: exitCodes.failure

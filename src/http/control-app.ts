@@ -11,6 +11,7 @@ import {
   GcRequest,
   type IdResponse,
   ImageRequest,
+  type ListenersResponse,
   reasonHeader,
   ScrubRequest,
   type VersionResponse
@@ -23,6 +24,8 @@ import { reasonOf } from './reply-error.ts'
 export interface ControlledNode {
   readonly version: string
   identity(options?: AbortOptions): Promise<IdResponse>
+  /** Addresses that it listens on, `HOST:PORT` or `unix:PATH`. Without it none are told. */
+  listeners?(): Promise<readonly string[]>
 }
 
 export interface ControlComponents {
@@ -61,6 +64,7 @@ export function createControlFastify({ log, audit }: ControlComponents, who?: Wh
 export function addControlRoutes(app: FastifyInstance, { registry, node, access }: ControlComponents): void {
   app.get('/version', async (): Promise<VersionResponse> => ({ version: node.version, protocol: controlProtocol }))
   app.get('/id', async () => node.identity())
+  app.get('/listeners', async (): Promise<ListenersResponse> => ({ listeners: (await node.listeners?.()) ?? [] }))
   app.get<{ Querystring: { repository?: string } }>('/ls', (request, reply) =>
     list(registry, reply, request.query.repository)
   )

@@ -11,6 +11,7 @@ import type { Damage, GcReport, Inspection, ScrubReport } from '../registry/regi
  * |---|---|---|
  * | `GET /version` | | {@link VersionResponse} |
  * | `GET /id` | | {@link IdResponse} |
+ * | `GET /listeners` | | {@link ListenersResponse} |
  * | `GET /ls` | | {@link ListLine}s, every repository |
  * | `GET /ls?repository=<name>` | | {@link ListLine}s, every tag of it |
  * | `POST /inspect` | {@link ImageRequest} | {@link InspectResponse} |
@@ -39,6 +40,12 @@ export interface IdResponse {
   peerId: string
   /** Where peers reach the node; empty while libp2p is not up. */
   multiaddrs: string[]
+}
+
+/** What the node has, so that `config check` does not take it for another program. */
+export interface ListenersResponse {
+  /** `HOST:PORT`, `:PORT` for every interface, or `unix:PATH`. */
+  listeners: readonly string[]
 }
 
 export type InspectResponse = Inspection

@@ -1,8 +1,7 @@
-import { networkInterfaces } from 'node:os'
 import type { Authentication } from '../access/authentication.ts'
 import type { Authorize } from '../access/authorize.ts'
 import type { AuditLog } from '../access/ports.ts'
-import { asksWho, type Config, isLoopback, type ListenAddress, listenAddresses, readAddress } from '../config.ts'
+import { asksWho, type Config, isLoopback } from '../config.ts'
 import { type App, createApp } from '../http/app.ts'
 import { type ControlComponents, createControlApp } from '../http/control-app.ts'
 import { createDebugApp } from '../http/debug-app.ts'
@@ -15,6 +14,9 @@ import type { Log } from '../registry/ports.ts'
 import { tokenAdvice } from './access.ts'
 import { Closers } from './closers.ts'
 import { type ConfigFile, followConfig } from './follow-config.ts'
+import { listening } from './listen-error.ts'
+import { debugAddress, heldAddresses, registryAddresses } from './listeners.ts'
+import { otherRegistry } from './other-registry.ts'
 import { scheduleMaintenance } from './schedule.ts'
 import { appInit, namesOf } from './settings.ts'
 import { startPeer } from './start-peer.ts'
@@ -59,6 +61,8 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     const health = storagedriver.enabled
       ? closers.add(watchStorage(node.files, log, storagedriver), it => it.close())
       : undefined
+    const other = await otherRegistry(node.folder)
+    if (other !== undefined) log.warn({}, other)
     const advice = tokenAdvice(config, node.tokens.list().length)
     if (advice !== undefined) log.warn({}, advice)
     const authentication = await openSignIn(config, node, init, closers)
@@ -84,7 +88,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
       { ...appInit(config), openHint }
     )
     const tls = await openTls(config, { log, folder: node.folder }, closers)
-    const listening = closers.add(await listenOci(app, config, tls), it => it.drain(0))
+    const oci = closers.add(await listenOci(app, config, tls), it => it.drain(0))
     tls?.start?.()
     signal?.throwIfAborted()
     const peer = startPeer(node, config, log)
@@ -96,10 +100,10 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
       closers.add(await followConfig(config, init.configFile, { ...node, log }), it => it.close())
     }
     return {
-      addresses: listening.urls,
+      addresses: oci.urls,
       identity,
       drain: async timeoutMs => {
-        const cut = await listening.drain(timeoutMs)
+        const cut = await oci.drain(timeoutMs)
         if (cut > 0) log.warn({ connections: cut }, 'http.draintimeout is over: requests under way were cut')
       },
       close: () => closers.close()
@@ -126,19 +130,12 @@ async function openSignIn(
 }
 
 async function listenOci(app: App, config: Config, tls: ListenTls | undefined): Promise<Listening> {
-  return listen(app, presentAddresses(listenAddresses(config.http)), {
-    headersTimeoutMs: config.ipfs.timeouts.headers,
-    ...(tls && { tls: tls.tls, certificates: tls.certificates })
-  })
-}
-
-/**
- * The default is both loopbacks; a machine without IPv6 has only one of them. What somebody wrote on its own must work.
- */
-function presentAddresses(addresses: ListenAddress[]): ListenAddress[] {
-  if (addresses.length < 2) return addresses
-  const present = Object.values(networkInterfaces()).some(list => list?.some(entry => entry.address === '::1'))
-  return addresses.filter(address => present || address.kind === 'unix' || address.host !== '::1')
+  return listening('http.addr', () =>
+    listen(app, registryAddresses(config), {
+      headersTimeoutMs: config.ipfs.timeouts.headers,
+      ...(tls && { tls: tls.tls, certificates: tls.certificates })
+    })
+  )
 }
 
 interface DebugParts {
@@ -151,11 +148,11 @@ interface DebugParts {
 /** `http.debug`: metrics exist only where somebody can read them, which from elsewhere takes `admin` once somebody can sign in. */
 async function listenDebug(config: Config, parts: DebugParts, closers: Closers): Promise<HttpMetrics | undefined> {
   const { log, health, access, audit } = parts
-  const { addr, prometheus } = config.http.debug
-  const address = addr === undefined ? undefined : readAddress(addr)
-  if (address === undefined || !('port' in address)) return undefined
+  const { prometheus } = config.http.debug
+  const address = debugAddress(config)
+  if (address === undefined) return undefined
   const metrics = prometheus.enabled ? createHttpMetrics() : undefined
-  const isGuarded = access.authentication !== undefined && !isLoopback(address)
+  const isGuarded = access.authentication !== undefined && !isLoopback({ kind: 'tcp', ...address })
   const app = createDebugApp(
     {
       log,
@@ -168,7 +165,7 @@ async function listenDebug(config: Config, parts: DebugParts, closers: Closers):
     namesOf(config)
   )
   closers.add(app, it => it.close())
-  await app.listen(address)
+  await listening('http.debug.addr', () => app.listen(address))
   return metrics
 }
 
@@ -179,7 +176,8 @@ function controlled(
   { version }: ServeInit,
   identity: () => Promise<Identity>
 ): Required<Pick<ControlComponents, 'node' | 'access'>> {
-  return { node: { version, identity }, access: { tokens: node.tokens, authenticating: asksWho(config) } }
+  const listeners = () => heldAddresses(config, identity)
+  return { node: { version, identity, listeners }, access: { tokens: node.tokens, authenticating: asksWho(config) } }
 }
 
 async function listenForCommands(

@@ -174,7 +174,7 @@ describe('without a node', () => {
       /the configuration is good \(no file, 2 REGISTRY_… variables\)\ndata folder: .*\/data \(made at/
     )
     const blocked = await run(['config', 'check', '--data', file])
-    expect(blocked).toMatchObject({ code: 1, stderr: expect.stringContaining(`${file} is not a folder`) })
+    expect(blocked).toMatchObject({ code: 2, stderr: expect.stringContaining(`${file} is not a folder`) })
   })
 
   it('prints the configuration without secrets, in a form it reads again', async () => {

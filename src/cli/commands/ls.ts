@@ -1,3 +1,5 @@
+import { resolve } from 'node:path'
+import { otherRegistry } from '../../node/other-registry.ts'
 import { parseRepository } from '../../oci/reference.ts'
 import { connect } from '../connect.ts'
 import { exitCodes } from '../exit-codes.ts'
@@ -5,9 +7,11 @@ import { naming } from '../explain.ts'
 import { imageSize } from '../image-size.ts'
 import type { Operations } from '../operations.ts'
 import type { Register } from '../program.ts'
+import { namesRemote } from '../remote-host.ts'
+import { readSettings } from '../settings.ts'
 import type { Shell } from '../shell.ts'
 import { Table } from '../table.ts'
-import { printable, showBytes } from '../terminal.ts'
+import { paint, printable, showBytes } from '../terminal.ts'
 
 export const registerLs: Register = (program, shellFor, done) => {
   program
@@ -27,9 +31,19 @@ export const registerLs: Register = (program, shellFor, done) => {
 
 async function ls(shell: Shell, repository: string | undefined, options: { json?: boolean }): Promise<void> {
   const name = repository === undefined ? undefined : parseRepository(repository)
+  await warnOfOtherRegistry(shell)
   await using operations = await connect(shell)
   if (name === undefined) await listRepositories(shell, operations, options)
   else await listTags(shell, operations, name, options).catch(naming(name))
+}
+
+/** Who lists a volume that another registry wrote looks for its images. */
+async function warnOfOtherRegistry(shell: Shell): Promise<void> {
+  if (namesRemote(shell, process.env)) return
+  const { config } = await readSettings(shell)
+  const other = await otherRegistry(resolve(config.storage.filesystem.rootdirectory))
+  const { err } = shell.terminal
+  if (other !== undefined) err.write(`${paint(err, 'yellow', 'warning:')} ${other}\n`)
 }
 
 async function listRepositories({ terminal, signal }: Shell, operations: Operations, options: { json?: boolean }) {

@@ -6,7 +6,6 @@ import { type Banner, openBanner } from '../banner.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
 import { CommandFailure } from '../explain.ts'
 import { Interrupted } from '../interrupt.ts'
-import { explainListen } from '../listen-failure.ts'
 import { createLog } from '../log.ts'
 import type { Register } from '../program.ts'
 import { readSettings } from '../settings.ts'
@@ -55,11 +54,11 @@ async function serve(shell: Shell, file: string | undefined): Promise<ExitCode> 
   } catch (error) {
     // Told to stop before it was up: it has stopped.
     if (error instanceof Interrupted) return exitCodes.ok
-    throw explainListen(error, config)
+    throw error
   }
   const banner = openBanner(out, log, config)
   banner.listening(version, node.addresses, resolve(config.storage.filesystem.rootdirectory))
-  const failed = watchIdentity(node, config, banner)
+  const failed = watchIdentity(node, banner)
   try {
     await Promise.race([failed, shell.signal.aborted ? undefined : once(shell.signal, 'abort')])
   } finally {
@@ -69,11 +68,11 @@ async function serve(shell: Shell, file: string | undefined): Promise<ExitCode> 
 }
 
 /** Rejects when libp2p cannot start; settles in no other way. */
-function watchIdentity(node: ServedNode, config: Config, banner: Banner): Promise<never> {
+function watchIdentity(node: ServedNode, banner: Banner): Promise<never> {
   return new Promise((_, reject) => {
     node.identity().then(
       identity => banner.reachable(identity),
-      error => reject(explainListen(error, config))
+      error => reject(error)
     )
   })
 }
