@@ -8,6 +8,7 @@ import { auditControl, type WhoAdministers } from './audit-control.ts'
 import { addTokenRoutes, type TokenRoutesComponents } from './control/tokens.ts'
 import {
   controlProtocol,
+  type FolderResponse,
   GcRequest,
   type IdResponse,
   ImageRequest,
@@ -23,6 +24,8 @@ import { reasonOf } from './reply-error.ts'
 export interface ControlledNode {
   readonly version: string
   identity(options?: AbortOptions): Promise<IdResponse>
+  /** Which data folder it holds; told by the socket only. */
+  readonly folder?: FolderResponse
 }
 
 export interface ControlComponents {
@@ -42,6 +45,8 @@ const pageSize = 1000
 export function createControlApp(components: ControlComponents): FastifyInstance {
   const app = createControlFastify(components)
   addControlRoutes(app, components)
+  const { folder } = components.node
+  if (folder !== undefined) app.get('/folder', async () => folder)
   return app
 }
 

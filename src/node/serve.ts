@@ -50,7 +50,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
   const { log, signal } = init
   const closers = new Closers()
   try {
-    const node = closers.add(await openNode(config, { log, command: 'serve' }), it => it.close())
+    const node = closers.add(await openNode(config, { log, command: 'serve', create: true }), it => it.close())
     signal?.throwIfAborted()
     const running = { subject: 'operator', reference: init.version, outcome: 'allowed' } as const
     node.audit?.record({ ...running, action: 'start' })
@@ -178,7 +178,10 @@ function controlled(
   { version }: ServeInit,
   identity: () => Promise<Identity>
 ): Required<Pick<ControlComponents, 'node' | 'access'>> {
-  return { node: { version, identity }, access: { tokens: node.tokens, authenticating: asksWho(config) } }
+  return {
+    node: { version, identity, folder: node.folderIdentity },
+    access: { tokens: node.tokens, authenticating: asksWho(config) }
+  }
 }
 
 async function listenForCommands(

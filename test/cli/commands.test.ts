@@ -150,7 +150,7 @@ describe('without a node', () => {
     for (const args of [['ls'], ['id'], ['gc'], ['scrub'], ['inspect', 'app']]) {
       const { code, stderr } = await run([...args, '--data', data])
       expect({ args, code }).toEqual({ args, code: 3 })
-      expect(stderr).toContain(`there is no data folder ${data}`)
+      expect(stderr).toContain(`no data folder of Pinnace here: ${data}`)
     }
     await expect(stat(data)).rejects.toMatchObject({ code: 'ENOENT' })
   })

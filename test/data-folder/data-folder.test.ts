@@ -13,6 +13,7 @@ let children: ChildProcessWithoutNullStreams[]
 
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'pinnace-folder-'))
+  await writeFile(join(root, 'layout'), '1\n')
   children = []
 })
 
@@ -37,7 +38,7 @@ describe('the lock', () => {
   it('names the process that holds it', async () => {
     const { child, said } = await contend(root)
     expect(said).toBe('held')
-    const refusal = await openDataFolder(root, { command: 'gc' }).catch((error: unknown) => error)
+    const refusal = await openDataFolder(root, { command: 'gc', create: true }).catch((error: unknown) => error)
     expect(refusal).toBeInstanceOf(DataFolderLocked)
     expect(refusal).toMatchObject({ holder: { pid: child.pid, command: 'serve' } })
     expect(String(refusal)).toMatch(new RegExp(`process ${child.pid} \\(pinnace serve, since \\d{4}-`))
@@ -45,12 +46,12 @@ describe('the lock', () => {
   })
 
   it('is free after the holder closed, also in one process', async () => {
-    const first = await openDataFolder(root, { command: 'serve' })
-    await expect(openDataFolder(root, { command: 'gc' })).rejects.toBeInstanceOf(DataFolderLocked)
+    const first = await openDataFolder(root, { command: 'serve', create: true })
+    await expect(openDataFolder(root, { command: 'gc', create: true })).rejects.toBeInstanceOf(DataFolderLocked)
     await first.close()
     await first.close()
     expect(await findHolder(root)).toBeUndefined()
-    const second = await openDataFolder(root, { command: 'gc' })
+    const second = await openDataFolder(root, { command: 'gc', create: true })
     await second.close()
   })
 
@@ -58,23 +59,23 @@ describe('the lock', () => {
     const { child } = await contend(root)
     child.kill('SIGKILL')
     await once(child, 'exit')
-    const folder = await openDataFolder(root, { command: 'serve' })
+    const folder = await openDataFolder(root, { command: 'serve', create: true })
     await folder.close()
   })
 
   it('is not held by a stranger whose pid was used again', async () => {
-    const first = await openDataFolder(root, { command: 'serve' })
+    const first = await openDataFolder(root, { command: 'serve', create: true })
     const [name = ''] = await readdir(join(root, 'lock'))
     const record = JSON.parse(await readFile(join(root, 'lock', name), 'utf8'))
     await first.close()
     await writeFile(join(root, 'lock', name), JSON.stringify({ ...record, start: 'another start' }))
     expect(await findHolder(root)).toBeUndefined()
-    const second = await openDataFolder(root, { command: 'serve' })
+    const second = await openDataFolder(root, { command: 'serve', create: true })
     await second.close()
   })
 
   it('is not held by a record of another boot, an emptied one, or one of a container that no longer answers', async () => {
-    const first = await openDataFolder(root, { command: 'serve' })
+    const first = await openDataFolder(root, { command: 'serve', create: true })
     const [name = ''] = await readdir(join(root, 'lock'))
     const record = JSON.parse(await readFile(join(root, 'lock', name), 'utf8'))
     await first.close()
@@ -86,14 +87,15 @@ describe('the lock', () => {
       await rm(join(root, 'lock'), { recursive: true })
       await mkdir(join(root, 'lock'))
       await writeFile(join(root, 'lock', '41'), stale)
-      const folder = await openDataFolder(root, { command: 'serve' })
+      const folder = await openDataFolder(root, { command: 'serve', create: true })
+      await folder.confirm()
       expect(await readdir(join(root, 'lock'))).toEqual(['42'])
       await folder.close()
     }
   })
 
   it('is held by a container that answers on its socket', async () => {
-    const first = await openDataFolder(root, { command: 'serve' })
+    const first = await openDataFolder(root, { command: 'serve', create: true })
     const [name = ''] = await readdir(join(root, 'lock'))
     const record = JSON.parse(await readFile(join(root, 'lock', name), 'utf8'))
     await first.close()
@@ -101,7 +103,7 @@ describe('the lock', () => {
     const server = createServer().listen(controlSocket)
     await once(server, 'listening')
     await writeFile(join(root, 'lock', name), JSON.stringify({ ...record, namespace: 'pid:[1]', controlSocket }))
-    await expect(openDataFolder(root, { command: 'gc' })).rejects.toBeInstanceOf(DataFolderLocked)
+    await expect(openDataFolder(root, { command: 'gc', create: true })).rejects.toBeInstanceOf(DataFolderLocked)
     server.close()
   })
 
@@ -123,22 +125,22 @@ describe('the lock', () => {
 
 describe('the control socket', () => {
   it('lies in the folder, is recorded, and what a killed process left there is removed', async () => {
-    const folder = await openDataFolder(root, { command: 'serve' })
+    const folder = await openDataFolder(root, { command: 'serve', create: true })
     await writeFile(join(root, 'control.sock'), '')
     const socket = await folder.publishControlSocket()
     expect(socket).toBe(join(root, 'control.sock'))
-    expect(await readdir(root)).toEqual(['lock'])
+    expect(await readdir(root)).toEqual(['layout', 'lock'])
     expect(await findHolder(root)).toMatchObject({ controlSocket: socket })
     await folder.close()
   })
 
   it('lies in a private folder elsewhere when the path is too long for a socket address', async () => {
     const deep = join(root, 'd'.repeat(100))
-    const folder = await openDataFolder(deep, { command: 'serve' })
+    const folder = await openDataFolder(deep, { command: 'serve', create: true })
     const socket = await folder.publishControlSocket()
     expect(Buffer.byteLength(socket)).toBeLessThanOrEqual(103)
     expect((await stat(join(socket, '..'))).mode & 0o777).toBe(0o700)
-    const server = createServer().listen(socket)
+    const server = createServer(connection => connection.destroy()).listen(socket)
     await once(server, 'listening')
     expect(await findHolder(deep)).toMatchObject({ controlSocket: socket })
     server.close()
@@ -150,14 +152,16 @@ describe('the control socket', () => {
 
 describe('a folder that cannot be used', () => {
   it('is private when made here', async () => {
-    const folder = await openDataFolder(join(root, 'new', 'er'), { command: 'serve' })
+    const folder = await openDataFolder(join(root, 'new', 'er'), { command: 'serve', create: true })
     expect((await stat(join(root, 'new', 'er'))).mode & 0o777).toBe(0o700)
     await folder.close()
   })
 
   it('says that a file is in the way', async () => {
     await writeFile(join(root, 'file'), '')
-    const refusal = await openDataFolder(join(root, 'file'), { command: 'serve' }).catch((error: unknown) => error)
+    const refusal = await openDataFolder(join(root, 'file'), { command: 'serve', create: true }).catch(
+      (error: unknown) => error
+    )
     expect(refusal).toBeInstanceOf(DataFolderUnusable)
     expect(String(refusal)).toMatch(/is not a folder/)
   })
@@ -167,6 +171,8 @@ describe('a folder that cannot be used', () => {
     // Root may write anywhere, so where the tests run as root the contender is somebody else.
     const { said } = await contend(join(root, 'data'), process.getuid?.() === 0 ? 65534 : undefined)
     await chmod(root, 0o700)
-    expect(said).toMatch(/^DataFolderUnusable: user \d+ may not write the data folder .* belongs to user \d+, mode 555/)
+    expect(said).toMatch(
+      /^DataFolderUnusable: user \S+ may not make the data folder .* belongs to user \S+, mode 555\): .*install -d -o \d+/
+    )
   })
 })

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import type { Config } from '../../config.ts'
+import { explainAccess } from '../../data-folder.ts'
 import type { ServedNode } from '../../node/serve.ts'
 import { type Banner, openBanner } from '../banner.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
@@ -70,10 +71,11 @@ async function serve(shell: Shell, file: string | undefined): Promise<ExitCode> 
 
 /** Rejects when libp2p cannot start; settles in no other way. */
 function watchIdentity(node: ServedNode, config: Config, banner: Banner): Promise<never> {
+  const folder = resolve(config.storage.filesystem.rootdirectory)
   return new Promise((_, reject) => {
     node.identity().then(
       identity => banner.reachable(identity),
-      error => reject(explainListen(error, config))
+      async error => reject(await explainAccess(folder, explainListen(error, config)))
     )
   })
 }
