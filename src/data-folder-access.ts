@@ -197,21 +197,23 @@ async function mayEnter(folder: string): Promise<boolean> {
   )
 }
 
-/** The path that the system refused; `undefined` when it refused none. LevelDB tells it in words. */
+/** The path that the system refused; `undefined` when it refused none. */
 function refusedPath(error: unknown): string | undefined {
   for (let at = error; at instanceof Error; at = at.cause) {
     const code = codeOf(at)
     if ((code === 'EACCES' || code === 'EPERM') && 'path' in at && typeof at.path === 'string') return at.path
-    const path = levelPath(at)
+    const path = pathInWords(at)
     if (path !== undefined) return path
   }
   return undefined
 }
 
-function isWithin(folder: string, path: string, orSame = true): boolean {
-  return path.startsWith(join(folder, '/')) || (orSame && path === folder)
+/** LevelDB tells it in words, and an error that came from another thread has nothing but its words. */
+function pathInWords({ message }: Error): string | undefined {
+  const level = /^IO error: (?:lock )?(.*): Permission denied$/.exec(message)
+  return level?.[1] ?? /\b(?:EACCES|EPERM): [^,]*, \w+ '([^']+)'/.exec(message)?.[1]
 }
 
-function levelPath({ message }: Error): string | undefined {
-  return /^IO error: (?:lock )?(.*): Permission denied$/.exec(message)?.[1]
+function isWithin(folder: string, path: string, orSame = true): boolean {
+  return path.startsWith(join(folder, '/')) || (orSame && path === folder)
 }

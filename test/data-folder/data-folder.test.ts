@@ -6,7 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { DataFolderLocked, DataFolderUnusable, findHolder, openDataFolder } from '../../src/data-folder.ts'
+import {
+  checkDataFolder,
+  DataFolderLocked,
+  DataFolderUnusable,
+  findHolder,
+  NoDataFolder,
+  openDataFolder
+} from '../../src/data-folder.ts'
 
 let root: string
 let children: ChildProcessWithoutNullStreams[]
@@ -174,5 +181,129 @@ describe('a folder that cannot be used', () => {
     expect(said).toMatch(
       /^DataFolderUnusable: user \S+ may not make the data folder .* belongs to user \S+, mode 555\): .*install -d -o \d+/
     )
+  })
+})
+
+describe('a folder without data of Pinnace', () => {
+  const data = () => join(root, 'data')
+  const refusal = (path: string, create: boolean) =>
+    openDataFolder(path, { command: 'serve', create }).catch((error: unknown) => error)
+
+  it('is refused where none is to be made, and left as it is', async () => {
+    expect(await refusal(data(), false)).toBeInstanceOf(NoDataFolder)
+    await expect(findHolder(data())).rejects.toBeInstanceOf(NoDataFolder)
+    expect(await readdir(root)).toEqual(['layout'])
+    await mkdir(join(data(), 'lost+found'), { recursive: true })
+    const { mtimeMs } = await stat(data())
+    expect(await refusal(data(), false)).toBeInstanceOf(NoDataFolder)
+    await expect(findHolder(data())).rejects.toBeInstanceOf(NoDataFolder)
+    expect(await readdir(data())).toEqual(['lost+found'])
+    expect((await stat(data())).mtimeMs).toBe(mtimeMs)
+  })
+
+  it.each([['Documents', '.bashrc'], ['src', 'package.json'], ['a', 'b', 'c', 'd'], ['backup.tar']])(
+    'is not made one when it has other things: %s, %s',
+    async (...names) => {
+      await mkdir(data())
+      for (const name of names) await writeFile(join(data(), name), '')
+      const refused = await refusal(data(), true)
+      expect(refused).toBeInstanceOf(DataFolderUnusable)
+      expect(String(refused)).toContain(`${data()} has no data of Pinnace but other things (`)
+      expect(String(refused)).toContain(`a new one such as ${join(data(), 'pinnace')}`)
+      await expect(checkDataFolder(data())).rejects.toBeInstanceOf(DataFolderUnusable)
+      expect((await readdir(data())).sort()).toEqual([...names].sort())
+    }
+  )
+
+  it.each([
+    [['lost+found'], []],
+    [['docker', 'scheduler-state.json'], []],
+    [['blobs', 'lock', 'uploads', 'metadata.new', 'layout.new'], []],
+    [
+      ['.bashrc', 'config.yml', 'htpasswd', 'registry.crt', 'lost+found'],
+      ['.bashrc', 'config.yml', 'htpasswd', 'registry.crt']
+    ]
+  ])('is made one beside %j, and tells of %j', async (names, told) => {
+    await mkdir(data())
+    for (const name of names) {
+      if (/^[a-z+]+$/.test(name) && name !== 'htpasswd') await mkdir(join(data(), name))
+      else await writeFile(join(data(), name), '')
+    }
+    expect(await checkDataFolder(data())).toEqual({ path: data(), exists: true })
+    const folder = await openDataFolder(data(), { command: 'serve', create: true })
+    expect(folder.beside).toEqual(told)
+    await folder.close()
+  })
+
+  it('that is being made by a node is that node’s', async () => {
+    const { child } = await contend(data())
+    expect(await refusal(data(), false)).toBeInstanceOf(DataFolderLocked)
+    expect(await findHolder(data())).toMatchObject({ pid: child.pid })
+  })
+})
+
+describe('a record', () => {
+  /** The folder with a record of this living process in which some things are otherwise. */
+  async function given(changes: Record<string, unknown>, path = root): Promise<void> {
+    await rm(join(path, 'lock'), { recursive: true, force: true })
+    const held = await openDataFolder(path, { command: 'serve', create: true })
+    const [name = ''] = await readdir(join(path, 'lock'))
+    const record = JSON.parse(await readFile(join(path, 'lock', name), 'utf8'))
+    await held.close()
+    await writeFile(join(path, 'lock', name), JSON.stringify({ ...record, ...changes }))
+  }
+
+  const taken = async () =>
+    openDataFolder(root, { command: 'gc' }).then(
+      folder => folder.close(),
+      (error: unknown) => (error instanceof DataFolderLocked ? error.because : error)
+    )
+
+  it('of this folder holds it; of another device or inode it does not', async () => {
+    await given({})
+    expect(await taken()).toBe('lives')
+    const { dev, ino } = await stat(root, { bigint: true })
+    await given({ folder: { device: String(dev), inode: String(ino + 1n), path: '/elsewhere' } })
+    expect(await taken()).toBeUndefined()
+    await given({ folder: { device: String(dev + 1n), inode: String(ino), path: '/elsewhere' } })
+    expect(await taken()).toBeUndefined()
+  })
+
+  it('whose folder cannot be read is one of a version that names none', async () => {
+    for (const folder of [null, 7, 'x', {}, { device: 1, inode: 2 }]) {
+      await given({ folder })
+      expect(await taken()).toBe('lives')
+    }
+  })
+
+  it.each([
+    ['says nothing', '', 'silent'],
+    ['says another folder', '{"device":"1","inode":"2"}', undefined],
+    ['says nothing of a folder', '{}', 'answers'],
+    ['says what is no JSON', '<html>', 'answers']
+  ])('of a container whose node %s', async (_what, body, because) => {
+    const controlSocket = join(root, 'control.sock')
+    await given({ namespace: 'pid:[1]', controlSocket })
+    const server = createServer(connection => {
+      if (body !== '') connection.end(`HTTP/1.1 200 OK\r\n\r\n${body}`)
+      connection.on('error', () => {}).resume()
+    }).listen(controlSocket)
+    await once(server, 'listening')
+    expect(await taken()).toBe(because)
+    server.close()
+  })
+
+  it('of a container that says this very folder, wherever it was told to listen', async () => {
+    const controlSocket = '/var/lib/registry/control.sock'
+    const { dev, ino } = await stat(root, { bigint: true })
+    await given({ namespace: 'pid:[1]', controlSocket, folder: { device: '9', inode: '9', path: '/var/lib/registry' } })
+    const body = JSON.stringify({ device: String(dev), inode: String(ino) })
+    const server = createServer(connection => {
+      connection.on('error', () => {}).end(`HTTP/1.1 200 OK\r\n\r\n${body}`)
+    }).listen(join(root, 'control.sock'))
+    await once(server, 'listening')
+    expect(await taken()).toBe('answers')
+    expect(await findHolder(root)).toMatchObject({ controlSocket: join(root, 'control.sock') })
+    server.close()
   })
 })
