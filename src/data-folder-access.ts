@@ -133,8 +133,8 @@ async function explainFile(root: string, user: User, named: string, cause: unkno
   const owner = (await stat(root)).uid === user.uid ? user : await ownerOf(root)
   const may = `${showUser(user)} may not use ${named}`
   if (owner.uid !== user.uid) return new DataFolderOfAnother(may, await userOf(owner), { cause })
-  const foreign = await foreignFiles(root, user.uid)
-  const first = foreign.find(({ path }) => path === named) ?? foreign[0]
+  const foreign = await foreignFiles(root, named, user.uid)
+  const [first] = foreign
   if (first === undefined) return new DataFolderUnusable(`${may}: "chmod u+rwX ${named}" allows it`, { cause })
   const more = foreign.length === 1 ? '' : `, like ${foreign.length - 1} more there`
   const mend =
@@ -146,11 +146,13 @@ async function explainFile(root: string, user: User, named: string, cause: unkno
   return new DataFolderUnusable(`${whose}; ${advice}`, { cause })
 }
 
-/** Entries looked at; blobs are left out, of which there may be millions. */
+/** Entries looked at. */
 const mostEntries = 10_000
 
-async function foreignFiles(root: string, uid: number): Promise<(Ids & { path: string })[]> {
-  const found: (Ids & { path: string })[] = []
+/** What is not the user's: first the file that was named, if it is one, then others; not blobs, of which there may be millions. */
+async function foreignFiles(root: string, named: string, uid: number): Promise<(Ids & { path: string })[]> {
+  const at = await lstat(named).catch(() => undefined)
+  const found = at === undefined || at.uid === uid ? [] : [{ path: named, uid: at.uid, gid: at.gid }]
   const folders = [root]
   let seen = 0
   for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
@@ -159,9 +161,9 @@ async function foreignFiles(root: string, uid: number): Promise<(Ids & { path: s
       if (++seen > mostEntries) return found
       const path = join(folder, entry.name)
       const owner = await lstat(path).catch(() => undefined)
-      if (owner !== undefined && owner.uid !== uid && entry.name !== 'lost+found')
-        found.push({ path, uid: owner.uid, gid: owner.gid })
-      else if (entry.isDirectory() && path !== join(root, 'blobs')) folders.push(path)
+      if (owner !== undefined && owner.uid !== uid && entry.name !== 'lost+found') {
+        if (path !== named) found.push({ path, uid: owner.uid, gid: owner.gid })
+      } else if (entry.isDirectory() && path !== join(root, 'blobs')) folders.push(path)
     }
   }
   return found

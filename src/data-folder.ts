@@ -106,21 +106,31 @@ export async function checkDataFolder(path: string): Promise<{ path: string; exi
 }
 
 /**
+ * Takes nothing, needs only read access.
+ *
+ * @throws {NoDataFolder} unless it is one, or is just being made
+ * @throws {DataFolderUnusable} when it cannot be read
+ */
+export async function requireDataFolder(path: string): Promise<void> {
+  const root = resolve(path)
+  try {
+    const found = await look(root)
+    if (!found.isData && (await heldBy(root)) === undefined) throw missing(root, found)
+  } catch (error) {
+    throw await explain(root, error)
+  }
+}
+
+/**
  * The process that has the folder, if there is one, and where it answers from here. Takes nothing, needs only read access.
  *
- * @throws {NoDataFolder}
  * @throws {DataFolderUnusable} when it cannot be read
  */
 export async function findHolder(path: string): Promise<Holder | undefined> {
   const root = resolve(path)
-  try {
-    const found = await look(root)
-    const held = await heldBy(root)
-    if (held === undefined && !found.isData) throw missing(root, found)
-    return held
-  } catch (error) {
+  return heldBy(root).catch(async (error: unknown) => {
     throw await explain(root, error)
-  }
+  })
 }
 
 async function heldBy(root: string): Promise<Holder | undefined> {

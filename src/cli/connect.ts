@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asksWho } from '../config/exposure.ts'
 import type { Config } from '../config.ts'
-import { DataFolderLocked, findHolder } from '../data-folder.ts'
+import { DataFolderLocked, findHolder, requireDataFolder } from '../data-folder.ts'
 import { auditedOperations } from './audited-operations.ts'
 import { localOperations } from './local-operations.ts'
 import { createLog } from './log.ts'
@@ -34,6 +34,7 @@ export async function connect(shell: Shell): Promise<Operations> {
   }
   const { config } = await readSettings(shell)
   const folder = resolve(config.storage.filesystem.rootdirectory)
+  await requireDataFolder(folder)
   const giveUp = Date.now() + patience
   for (;;) {
     const operations = (await ask(folder, config)) ?? (await open(config, shell))

@@ -12,7 +12,8 @@ import {
   DataFolderUnusable,
   findHolder,
   NoDataFolder,
-  openDataFolder
+  openDataFolder,
+  requireDataFolder
 } from '../../src/data-folder.ts'
 
 let root: string
@@ -191,12 +192,12 @@ describe('a folder without data of Pinnace', () => {
 
   it('is refused where none is to be made, and left as it is', async () => {
     expect(await refusal(data(), false)).toBeInstanceOf(NoDataFolder)
-    await expect(findHolder(data())).rejects.toBeInstanceOf(NoDataFolder)
+    await expect(requireDataFolder(data())).rejects.toBeInstanceOf(NoDataFolder)
     expect(await readdir(root)).toEqual(['layout'])
     await mkdir(join(data(), 'lost+found'), { recursive: true })
     const { mtimeMs } = await stat(data())
     expect(await refusal(data(), false)).toBeInstanceOf(NoDataFolder)
-    await expect(findHolder(data())).rejects.toBeInstanceOf(NoDataFolder)
+    await expect(requireDataFolder(data())).rejects.toBeInstanceOf(NoDataFolder)
     expect(await readdir(data())).toEqual(['lost+found'])
     expect((await stat(data())).mtimeMs).toBe(mtimeMs)
   })
@@ -239,6 +240,7 @@ describe('a folder without data of Pinnace', () => {
     const { child } = await contend(data())
     expect(await refusal(data(), false)).toBeInstanceOf(DataFolderLocked)
     expect(await findHolder(data())).toMatchObject({ pid: child.pid })
+    await expect(requireDataFolder(data())).resolves.toBeUndefined()
   })
 })
 

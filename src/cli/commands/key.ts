@@ -85,8 +85,8 @@ async function exportKey(shell: Shell, { out, format }: { out?: string; format: 
 
 /** The key of a node that may be running. @throws {NoDataFolder} where the key would be in one */
 async function readKeyAt({ folder, file, config }: KeyPlace): Promise<NodeKey | undefined> {
-  const { explainAccess, findHolder } = await import('../../data-folder.ts')
-  if (config.ipfs.key.file === undefined) await findHolder(folder)
+  const { explainAccess, requireDataFolder } = await import('../../data-folder.ts')
+  if (config.ipfs.key.file === undefined) await requireDataFolder(folder)
   const { readNodeKey } = await import('../../ipfs/key-identity.ts')
   return readNodeKey(file).catch(async (error: unknown) => {
     throw await explainAccess(folder, error)

@@ -56,7 +56,7 @@ async function serve(shell: Shell, file: string | undefined): Promise<ExitCode> 
   } catch (error) {
     // Told to stop before it was up: it has stopped.
     if (error instanceof Interrupted) return exitCodes.ok
-    throw explainListen(error, config)
+    throw await explainAccess(resolve(config.storage.filesystem.rootdirectory), explainListen(error, config))
   }
   const banner = openBanner(out, log, config)
   banner.listening(version, node.addresses, resolve(config.storage.filesystem.rootdirectory))
