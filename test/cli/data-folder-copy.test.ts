@@ -90,6 +90,8 @@ describe('the folder of a running node', () => {
     await symlink(original, link)
     const refused = await run(['serve', '--data', link])
     expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining(`in use by process ${node.child.pid} `) })
+    // Until then it still makes files by the old name.
+    await node.until(/Multiaddr/)
     await rename(original, renamed)
     const moved = await run(['serve', '--data', renamed])
     expect(moved).toMatchObject({ code: 4, stderr: expect.stringContaining(`in use by process ${node.child.pid} `) })
