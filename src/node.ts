@@ -8,7 +8,7 @@ import type { CID } from 'multiformats/cid'
 import { type OwnTokens, openOwnTokens } from './access/own-tokens.ts'
 import type { AuditLog } from './access/ports.ts'
 import type { Config } from './config.ts'
-import { openDataFolder } from './data-folder.ts'
+import { type DataFolder, explainAccess, type FolderIdentity, openDataFolder } from './data-folder.ts'
 import type { BlockSource } from './ipfs/block-source.ts'
 import { UnixfsDagBuilder } from './ipfs/dag-builder.ts'
 import { readPeerId } from './ipfs/peer-id.ts'
@@ -38,6 +38,8 @@ export interface OpenNodeInit {
   log: Log
   /** What the lock of the data folder says of this process, e.g. `serve`. */
   command: string
+  /** Whether a data folder is made where there is none. Default false. */
+  create?: boolean
   /** Stops an opening that is under way. */
   signal?: AbortSignal
 }
@@ -45,6 +47,7 @@ export interface OpenNodeInit {
 /** A node's data, opened by this process; nothing listens. */
 export interface OpenNode {
   readonly folder: string
+  readonly folderIdentity: FolderIdentity
   readonly registry: Registry
   readonly metadata: MetadataStore
   /** This node's own tokens. */
@@ -73,19 +76,21 @@ export interface OpenNode {
  * Opens the data folder for this process alone, recovers what a crash left, and assembles the registry.
  *
  * @throws {DataFolderLocked} naming the process that has it
+ * @throws {NoDataFolder} when there is none and none is to be made
  * @throws {DataFolderUnusable}
  * @throws {LayoutError} {SchemaUnsupported} when a newer Pinnace wrote it
  */
 export async function openNode(config: Config, init: OpenNodeInit): Promise<OpenNode> {
-  const { log, command, signal } = init
+  const { log, command, signal, create = false } = init
   const closers = new Closers()
+  const { rootdirectory } = config.storage.filesystem
+  const folder = closers.add(await openDataFolder(rootdirectory, { command, create }), it => it.close())
   try {
-    const folder = closers.add(await openDataFolder(config.storage.filesystem.rootdirectory, { command }), it =>
-      it.close()
-    )
+    tellBeside(folder, log)
     const audit = closers.add(await openAudit(config.log.audit, log), async it => it?.close())
     const storage = closers.add(await openStorage(folder.path, { ...storageInit(config), log }), it => it.close())
     const metadata = closers.add(await openMetadata(join(folder.path, 'metadata')), it => it.close())
+    await folder.confirm()
     signal?.throwIfAborted()
     const tokens = await openOwnTokens({ store: metadata.tokens, clock: Date })
     const dags = new UnixfsDagBuilder()
@@ -102,6 +107,7 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const blocks = createBlockSource(blockComponents)
     return {
       folder: folder.path,
+      folderIdentity: folder.identity,
       registry,
       metadata,
       tokens,
@@ -126,6 +132,15 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     }
   } catch (error) {
     await closers.close()
-    throw error
+    if (error instanceof Error && error.name === 'MetadataLocked') throw folder.otherHolder(error) ?? error
+    throw await explainAccess(folder.path, error)
   }
+}
+
+function tellBeside({ path, beside }: DataFolder, log: Log): void {
+  if (beside.length === 0) return
+  log.warn(
+    { beside },
+    `the new data folder ${path} has other things in it, which are left as they are: ${beside.join(', ')}`
+  )
 }

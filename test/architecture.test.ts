@@ -45,6 +45,8 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 
 /** Files at the top of `src/` that belong to a layer of another name. */
 const ofLayer: Readonly<Record<string, string>> = {
+  'data-folder-access.ts': 'data-folder',
+  'data-folder-identity.ts': 'data-folder',
   'data-folder-lock.ts': 'data-folder',
   'process-identity.ts': 'data-folder'
 }

@@ -8,6 +8,7 @@ import { auditControl, type WhoAdministers } from './audit-control.ts'
 import { addTokenRoutes, type TokenRoutesComponents } from './control/tokens.ts'
 import {
   controlProtocol,
+  type FolderResponse,
   GcRequest,
   type IdResponse,
   ImageRequest,
@@ -26,6 +27,8 @@ export interface ControlledNode {
   identity(options?: AbortOptions): Promise<IdResponse>
   /** Addresses that it listens on, `HOST:PORT` or `unix:PATH`. Without it none are told. */
   listeners?(): Promise<readonly string[]>
+  /** Which data folder it holds; told by the socket only. */
+  readonly folder?: FolderResponse
 }
 
 export interface ControlComponents {
@@ -45,6 +48,8 @@ const pageSize = 1000
 export function createControlApp(components: ControlComponents): FastifyInstance {
   const app = createControlFastify(components)
   addControlRoutes(app, components)
+  const { folder } = components.node
+  if (folder !== undefined) app.get('/folder', async () => folder)
   return app
 }
 

@@ -10,6 +10,7 @@ import type { Damage, GcReport, Inspection, ScrubReport } from '../registry/regi
  * | request | body | response |
  * |---|---|---|
  * | `GET /version` | | {@link VersionResponse} |
+ * | `GET /folder` (by the socket only) | | {@link FolderResponse} |
  * | `GET /id` | | {@link IdResponse} |
  * | `GET /listeners` | | {@link ListenersResponse} |
  * | `GET /ls` | | {@link ListLine}s, every repository |
@@ -34,6 +35,12 @@ export const reasonHeader = 'pinnace-reason'
 export interface VersionResponse {
   version: string
   protocol: number
+}
+
+/** The data folder of the node, as the file system numbers it, in decimal. */
+export interface FolderResponse {
+  device: string
+  inode: string
 }
 
 export interface IdResponse {

@@ -52,7 +52,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
   const { log, signal } = init
   const closers = new Closers()
   try {
-    const node = closers.add(await openNode(config, { log, command: 'serve' }), it => it.close())
+    const node = closers.add(await openNode(config, { log, command: 'serve', create: true }), it => it.close())
     signal?.throwIfAborted()
     const running = { subject: 'operator', reference: init.version, outcome: 'allowed' } as const
     node.audit?.record({ ...running, action: 'start' })
@@ -177,7 +177,10 @@ function controlled(
   identity: () => Promise<Identity>
 ): Required<Pick<ControlComponents, 'node' | 'access'>> {
   const listeners = () => heldAddresses(config, identity)
-  return { node: { version, identity, listeners }, access: { tokens: node.tokens, authenticating: asksWho(config) } }
+  return {
+    node: { version, identity, listeners, folder: node.folderIdentity },
+    access: { tokens: node.tokens, authenticating: asksWho(config) }
+  }
 }
 
 async function listenForCommands(

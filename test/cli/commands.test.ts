@@ -1,4 +1,4 @@
-import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { run, serve, stop, temporaryFolder } from './command.ts'
@@ -145,14 +145,35 @@ async function findBlob(data: string, digest: string): Promise<string> {
 }
 
 describe('without a node', () => {
-  it('says that there is no data folder, and makes none', async () => {
-    const data = join(await temporaryFolder(), 'none')
-    for (const args of [['ls'], ['id'], ['gc'], ['scrub'], ['inspect', 'app']]) {
-      const { code, stderr } = await run([...args, '--data', data])
-      expect({ args, code }).toEqual({ args, code: 3 })
-      expect(stderr).toContain(`there is no data folder ${data}`)
+  it('says that there is no data folder, and makes none, nor touches what is there', async () => {
+    const folder = await temporaryFolder()
+    const [none, other] = [join(folder, 'none'), join(folder, 'other')]
+    await mkdir(join(other, 'stuff'), { recursive: true })
+    const { mtimeMs } = await stat(other)
+    const commands = [
+      ['ls'],
+      ['id'],
+      ['gc'],
+      ['scrub'],
+      ['inspect', 'app'],
+      ['rm', 'app', '--yes'],
+      ['token', 'ls'],
+      ['token', 'create', '--repo', '**', '--actions', 'pull'],
+      ['key', 'export'],
+      ['key', 'rotate', '--yes']
+    ]
+    for (const [at, args] of commands.entries()) {
+      const data = at % 2 === 0 ? none : other
+      const { code, stdout, stderr } = await run([...args, '--data', data])
+      expect({ args, code, stdout }).toEqual({ args, code: 3, stdout: '' })
+      expect(stderr).toContain(`no data folder of Pinnace here: ${data}`)
     }
-    await expect(stat(data)).rejects.toMatchObject({ code: 'ENOENT' })
+    await expect(stat(none)).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(await readdir(other)).toEqual(['stuff'])
+    expect((await stat(other)).mtimeMs).toBe(mtimeMs)
+    const served = await run(['serve', '--data', other])
+    expect(served).toMatchObject({ code: 1, stderr: expect.stringContaining('other things (stuff)') })
+    expect(await readdir(other)).toEqual(['stuff'])
   })
 
   it('prints its version, plain and as JSON', async () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import type { Config } from '../../config.ts'
+import { explainAccess } from '../../data-folder.ts'
 import type { ServedNode } from '../../node/serve.ts'
 import { type Banner, openBanner } from '../banner.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
@@ -54,11 +55,11 @@ async function serve(shell: Shell, file: string | undefined): Promise<ExitCode> 
   } catch (error) {
     // Told to stop before it was up: it has stopped.
     if (error instanceof Interrupted) return exitCodes.ok
-    throw error
+    throw await explainAccess(resolve(config.storage.filesystem.rootdirectory), error)
   }
   const banner = openBanner(out, log, config)
   banner.listening(version, node.addresses, resolve(config.storage.filesystem.rootdirectory))
-  const failed = watchIdentity(node, banner)
+  const failed = watchIdentity(node, config, banner)
   try {
     await Promise.race([failed, shell.signal.aborted ? undefined : once(shell.signal, 'abort')])
   } finally {
@@ -68,11 +69,12 @@ async function serve(shell: Shell, file: string | undefined): Promise<ExitCode> 
 }
 
 /** Rejects when libp2p cannot start; settles in no other way. */
-function watchIdentity(node: ServedNode, banner: Banner): Promise<never> {
+function watchIdentity(node: ServedNode, config: Config, banner: Banner): Promise<never> {
+  const folder = resolve(config.storage.filesystem.rootdirectory)
   return new Promise((_, reject) => {
     node.identity().then(
       identity => banner.reachable(identity),
-      error => reject(error)
+      async error => reject(await explainAccess(folder, error))
     )
   })
 }
