@@ -11,6 +11,7 @@ import type {
   BlockPlace,
   ImageRecord,
   LinkRecord,
+  LossRecord,
   ReferrerDescriptor,
   RevisionRecord,
   TagRecord,
@@ -30,6 +31,8 @@ export const encode = {
   upload: (record: UploadRecord): string =>
     JSON.stringify({ repository: record.repository, algorithm: record.algorithm, startedAt: record.startedAt }),
   token: ({ id: _, ...rest }: TokenRecord): string => JSON.stringify(rest),
+  loss: ({ problem, at, foundBy, quarantined }: LossRecord): string =>
+    JSON.stringify({ problem, at, foundBy, quarantined }),
   /** `r<offset>,<length>` or `n<length>`. */
   place: (place: BlockPlace): string =>
     place.kind === 'range' ? `r${place.offset},${place.length}` : `n${place.length}`
@@ -47,6 +50,7 @@ export const decode = {
   image: (text: string): ImageRecord => withRoot(parse<Stored<ImageRecord>>(text)),
   upload: (text: string): UploadRecord => parse<UploadRecord>(text),
   token: (text: string): Omit<TokenRecord, 'id'> => parse<Omit<TokenRecord, 'id'>>(text),
+  loss: (text: string): LossRecord => parse<LossRecord>(text),
   place: decodePlace
 } as const
 

@@ -9,6 +9,8 @@ import type {
   CommitOptions,
   ImageRecord,
   LinkRecord,
+  LossKind,
+  LossRecord,
   MetadataStore,
   Mutation,
   PageOptions,
@@ -118,6 +120,10 @@ export class LevelMetadata implements MetadataStore {
     return this.#record(keys.upload(id), decode.upload, options)
   }
 
+  loss(kind: LossKind, digest: Digest, options?: AbortOptions): Promise<LossRecord | undefined> {
+    return this.#record(keys.loss(kind, digest), decode.loss, options)
+  }
+
   manifestBytes(digest: Digest, options?: AbortOptions): Promise<Uint8Array | undefined> {
     return this.#bytes(keys.manifest(digest), options)
   }
@@ -126,10 +132,12 @@ export class LevelMetadata implements MetadataStore {
     return this.#bytes(keys.node(hexOf(multihash)), options)
   }
 
-  async usage(repository: string, options?: AbortOptions): Promise<number> {
-    options?.signal?.throwIfAborted()
-    while (!this.#database.usable) await this.#database.ready()
-    return Number(this.#database.text(keys.usage(repository)) ?? 0)
+  usage(repository: string, options?: AbortOptions): Promise<number> {
+    return this.#number(keys.usage(repository), options)
+  }
+
+  lossCount(kind: LossKind, options?: AbortOptions): Promise<number> {
+    return this.#number(keys.lossCount(kind), options)
   }
 
   async repositoryExists(repository: string, options?: AbortOptions): Promise<boolean> {
@@ -184,6 +192,20 @@ export class LevelMetadata implements MetadataStore {
       yield decode.referrer(value)
   }
 
+  async *references(repository: string, options?: AbortOptions): AsyncGenerator<{ child: Digest; parent: Digest }> {
+    for await (const rest of keysUnder(this.#database, prefixes.referencesIn(repository), options)) {
+      const [child, parent] = pairOf(rest)
+      yield { child, parent }
+    }
+  }
+
+  async *referrals(repository: string, options?: AbortOptions): AsyncGenerator<{ subject: Digest; digest: Digest }> {
+    for await (const rest of keysUnder(this.#database, prefixes.referrersIn(repository), options)) {
+      const [subject, digest] = pairOf(rest)
+      yield { subject, digest }
+    }
+  }
+
   holders(digest: Digest, options?: AbortOptions): AsyncGenerator<string> {
     return keysUnder(this.#database, prefixes.holders(digest), options)
   }
@@ -200,6 +222,11 @@ export class LevelMetadata implements MetadataStore {
   async *uploads(options?: PageOptions): AsyncGenerator<{ id: string; record: UploadRecord }> {
     for await (const [id, value] of entriesUnder(this.#database, prefixes.uploads, options))
       yield { id, record: decode.upload(value) }
+  }
+
+  async *losses(kind: LossKind, options?: PageOptions): AsyncGenerator<{ digest: Digest; record: LossRecord }> {
+    for await (const [digest, value] of entriesUnder(this.#database, prefixes.losses(kind), options))
+      yield { digest: digest as Digest, record: decode.loss(value) }
   }
 
   // Commits
@@ -261,6 +288,12 @@ export class LevelMetadata implements MetadataStore {
     return bytes
   }
 
+  async #number(key: string, options?: AbortOptions): Promise<number> {
+    options?.signal?.throwIfAborted()
+    while (!this.#database.usable) await this.#database.ready()
+    return Number(this.#database.text(key) ?? 0)
+  }
+
   #digests(prefix: string, options?: PageOptions): AsyncGenerator<Digest> {
     // Keys of these families end in a digest that came in as one.
     return keysUnder(this.#database, prefix, options) as AsyncGenerator<Digest>
@@ -276,4 +309,10 @@ export class LevelMetadata implements MetadataStore {
     this.#changing = changed.catch(() => undefined)
     return changed
   }
+}
+
+/** The rest of a key that ends in two digests, which came in as such. */
+function pairOf(rest: string): [Digest, Digest] {
+  const [first, second] = rest.split('\0')
+  return [first as Digest, second as Digest]
 }

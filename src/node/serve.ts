@@ -5,6 +5,7 @@ import type { AuditLog } from '../access/ports.ts'
 import { asksWho, type Config, isLoopback, type ListenAddress, listenAddresses, readAddress } from '../config.ts'
 import { type App, createApp } from '../http/app.ts'
 import { type ControlComponents, createControlApp } from '../http/control-app.ts'
+import { measureDamage } from '../http/damage-gauge.ts'
 import { createDebugApp } from '../http/debug-app.ts'
 import type { Health } from '../http/health.ts'
 import { type Listening, listen } from '../http/listen.ts'
@@ -12,8 +13,10 @@ import { listenControl } from '../http/listen-control.ts'
 import { createHttpMetrics, type HttpMetrics } from '../http/metrics.ts'
 import { type Identity, type OpenNode, openNode } from '../node.ts'
 import type { Log } from '../registry/ports.ts'
+import type { Registry } from '../registry/registry.ts'
 import { tokenAdvice } from './access.ts'
 import { Closers } from './closers.ts'
+import { damageNotices } from './damage.ts'
 import { type ConfigFile, followConfig } from './follow-config.ts'
 import { scheduleMaintenance } from './schedule.ts'
 import { appInit, namesOf } from './settings.ts'
@@ -56,9 +59,13 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     node.audit?.record({ ...running, action: 'start' })
     closers.add(node.audit, async audit => audit?.record({ ...running, action: 'stop' }))
     const { storagedriver } = config.health
-    const health = storagedriver.enabled
+    const storage = storagedriver.enabled
       ? closers.add(watchStorage(node.files, log, storagedriver), it => it.close())
       : undefined
+    const health: Health = {
+      failures: () => storage?.failures() ?? {},
+      notices: damageNotices(node.registry, log)
+    }
     const advice = tokenAdvice(config, node.tokens.list().length)
     if (advice !== undefined) log.warn({}, advice)
     const authentication = await openSignIn(config, node, init, closers)
@@ -66,7 +73,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     const access = { authorize, reach, immutable, ...(authentication && { authentication }) }
     const metrics = await listenDebug(
       config,
-      { log, access, ...(node.audit && { audit: node.audit }), ...(health && { health }) },
+      { log, access, registry: node.registry, health, ...(node.audit && { audit: node.audit }) },
       closers
     )
     const identity = () => peer.identity()
@@ -79,7 +86,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
         log,
         ...(node.audit && { audit: node.audit }),
         ...(metrics && { metrics }),
-        ...(health && { health })
+        health
       },
       { ...appInit(config), openHint }
     )
@@ -143,17 +150,19 @@ function presentAddresses(addresses: ListenAddress[]): ListenAddress[] {
 interface DebugParts {
   log: Log
   access: { authorize: Authorize; authentication?: Authentication }
+  registry: Registry
   audit?: AuditLog
-  health?: Health
+  health: Health
 }
 
 /** `http.debug`: metrics exist only where somebody can read them, which from elsewhere takes `admin` once somebody can sign in. */
 async function listenDebug(config: Config, parts: DebugParts, closers: Closers): Promise<HttpMetrics | undefined> {
-  const { log, health, access, audit } = parts
+  const { log, health, access, audit, registry } = parts
   const { addr, prometheus } = config.http.debug
   const address = addr === undefined ? undefined : readAddress(addr)
   if (address === undefined || !('port' in address)) return undefined
   const metrics = prometheus.enabled ? createHttpMetrics() : undefined
+  if (metrics !== undefined) measureDamage(metrics, registry)
   const isGuarded = access.authentication !== undefined && !isLoopback(address)
   const app = createDebugApp(
     {
@@ -162,7 +171,7 @@ async function listenDebug(config: Config, parts: DebugParts, closers: Closers):
       ...(isGuarded && { access }),
       ...(audit && { audit }),
       ...(metrics && { metrics }),
-      ...(health && { health })
+      health
     },
     namesOf(config)
   )
