@@ -25,7 +25,9 @@ const outspoken: Record<string, ExitCode> = {
   KeyFormatError: exitCodes.failure,
   DataFolderUnusable: exitCodes.failure,
   LayoutError: exitCodes.failure,
-  SchemaUnsupported: exitCodes.failure
+  SchemaUnsupported: exitCodes.failure,
+  MetadataMissing: exitCodes.failure,
+  MetadataUnusable: exitCodes.failure
 }
 
 /** What a person is told about a failure, and the exit status. Sentences only; no stack of an expected error. */

@@ -4,6 +4,7 @@ import { Level as LevelDb } from 'level'
 import { createLevelFolder } from './create-folder.ts'
 import { LogRotation, logsIn } from './log-rotation.ts'
 import { LevelMetadata, type LevelMetadataInit } from './store.ts'
+import { explainOpening } from './unusable.ts'
 
 /**
  * LevelDB starts a fresh log when its memtable has this many bytes. Opening replays at most two of them, which keeps
@@ -32,6 +33,7 @@ export interface OpenMetadataInit extends LevelMetadataInit {
  * Opens the metadata in a folder of its own, made when missing (its parent too).
  *
  * @throws {MetadataLocked} when another process holds it
+ * @throws {MetadataUnusable} when it is damaged, or not ours to read and write
  * @throws {SchemaUnsupported} when a newer Pinnace wrote it
  * @throws {RegistryError} STORAGE_FULL
  */
@@ -39,20 +41,21 @@ export async function openMetadata(folder: string, init: OpenMetadataInit = {}):
   const { blockCacheBytes = 8 * 1024 * 1024, ...rest } = init
   await createLevelFolder(folder)
   const level = new LevelDb<string, string>(folder, {
-    createIfMissing: true,
+    // A database that is not there any more is lost; a new one in its place would hide that.
+    createIfMissing: false,
     cacheSize: blockCacheBytes,
     writeBufferSize: WRITE_BUFFER,
     maxOpenFiles: 512
   })
   const rotation = new LogRotation(folder, WRITE_BUFFER)
   const metadata = new LevelMetadata(
-    { level, room: () => roomBeside(folder), written: write => rotation.written(write) },
+    { level, folder, room: () => roomBeside(folder), written: write => rotation.written(write) },
     rest
   )
   try {
     await metadata.open()
   } catch (error) {
-    if (!isLocked(error)) throw error
+    if (!isLocked(error)) throw explainOpening(folder, error)
     throw new MetadataLocked(`the metadata in ${folder} is in use by another process`, { cause: error })
   }
   return metadata

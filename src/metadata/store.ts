@@ -26,7 +26,7 @@ import { RecordCache } from './cache.ts'
 import { Committer } from './committer.ts'
 import { Database, type DatabaseComponents, type Level } from './database.ts'
 import { hexOf, keys, prefixes, repositoryFamilies } from './keys.ts'
-import { entriesUnder, keysUnder, repositories } from './list.ts'
+import { entriesUnder, isBlank, keysUnder, pairsUnder, repositories } from './list.ts'
 import { type MigrateInit, migrate } from './migrate.ts'
 import { decode } from './records.ts'
 import { LevelTokenStore } from './token-store.ts'
@@ -92,6 +92,11 @@ export class LevelMetadata implements MetadataStore {
       await this.#database.close()
       this.#cache.clear()
     })
+  }
+
+  /** Whether it names nothing: no blob, manifest or repository, and nothing under way. One seek where it does. */
+  isBlank(): Promise<boolean> {
+    return isBlank(this.#database)
   }
 
   // Records
@@ -193,17 +198,13 @@ export class LevelMetadata implements MetadataStore {
   }
 
   async *references(repository: string, options?: AbortOptions): AsyncGenerator<{ child: Digest; parent: Digest }> {
-    for await (const rest of keysUnder(this.#database, prefixes.referencesIn(repository), options)) {
-      const [child, parent] = pairOf(rest)
+    for await (const [child, parent] of pairsUnder(this.#database, prefixes.referencesIn(repository), options))
       yield { child, parent }
-    }
   }
 
   async *referrals(repository: string, options?: AbortOptions): AsyncGenerator<{ subject: Digest; digest: Digest }> {
-    for await (const rest of keysUnder(this.#database, prefixes.referrersIn(repository), options)) {
-      const [subject, digest] = pairOf(rest)
+    for await (const [subject, digest] of pairsUnder(this.#database, prefixes.referrersIn(repository), options))
       yield { subject, digest }
-    }
   }
 
   holders(digest: Digest, options?: AbortOptions): AsyncGenerator<string> {
@@ -309,10 +310,4 @@ export class LevelMetadata implements MetadataStore {
     this.#changing = changed.catch(() => undefined)
     return changed
   }
-}
-
-/** The rest of a key that ends in two digests, which came in as such. */
-function pairOf(rest: string): [Digest, Digest] {
-  const [first, second] = rest.split('\0')
-  return [first as Digest, second as Digest]
 }
