@@ -40,7 +40,11 @@ function plain(said: string, folder: string): string {
     return `this user may not read and write ${file}: give that file to the user that runs the node`
   }
   const missing = /e\.g\.: (\S.*)$/.exec(said)?.[1] ?? /(\/.*): No such file or directory/i.exec(said)?.[1]
-  if (missing !== undefined) return `${printed(missing)} is missing. ${restoreMetadata}`
+  if (missing !== undefined) {
+    // The one file that is named by another, CURRENT.
+    const isMisnamed = !/\/(?:MANIFEST-\d+|\d+\.(?:ldb|sst|log))$/.test(missing)
+    return `${isMisnamed ? 'its file CURRENT is damaged' : `${printed(missing)} is missing`}. ${restoreMetadata}`
+  }
   if (/read-only file system/i.test(said)) return 'the file system is read-only: mount it writable'
   return `it is damaged (${printed(said)}). ${restoreMetadata}`
 }

@@ -74,7 +74,8 @@ async function remove(
       : `Remove ${names.map(printable).join(', ')} for good?`
     if (!(await confirm(shell, question, 'to remove'))) return exitCodes.failure
   }
-  return all ? removeAll(shell, operations) : removeNamed(shell, operations, names)
+  // Awaited here, since leaving lets the node or the folder go.
+  return await (all ? removeAll(shell, operations) : removeNamed(shell, operations, names))
 }
 
 async function describeAll(operations: Operations, options: { signal: AbortSignal }): Promise<string> {
