@@ -10,7 +10,11 @@ export function measureDamage({ registry: register }: HttpMetrics, registry: Pic
     labelNames: ['kind'],
     registers: [register],
     async collect() {
-      const { blobs, manifests } = await registry.countDamage()
+      // Where the count cannot be read the series is absent, which is not the same as none; the others are still served.
+      this.reset()
+      const counts = await registry.countDamage().catch(() => undefined)
+      if (counts === undefined) return
+      const { blobs, manifests } = counts
       this.set({ kind: 'blob' }, blobs)
       this.set({ kind: 'manifest' }, manifests)
     }

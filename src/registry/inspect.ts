@@ -65,7 +65,7 @@ async function inspectChild(
   const image = await registration.metadata.image(digest, options)
   return {
     ...(bytes === undefined
-      ? await inspectBlob(registration, child, options)
+      ? await inspectAbsent(registration, child, held !== undefined, options)
       : {
           mediaType,
           digest,
@@ -75,6 +75,17 @@ async function inspectChild(
     ...(child.platform === undefined ? {} : { platform: child.platform }),
     ...(image === undefined ? {} : { imageCid: image.root.toString() })
   }
+}
+
+/** A child whose manifest is not here: lost, or a plain blob (BuildKit's cache lists those), or never pushed. */
+async function inspectAbsent(
+  registration: Registration,
+  child: Descriptor,
+  held: boolean,
+  options?: AbortOptions
+): Promise<InspectedLayer> {
+  const { mediaType, digest, size } = child
+  return held ? { mediaType, digest, size, lost: true } : await inspectBlob(registration, child, options)
 }
 
 async function inspectConfig(
