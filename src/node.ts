@@ -86,7 +86,10 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     )
     const audit = closers.add(await openAudit(config.log.audit, log), async it => it?.close())
     const storage = closers.add(await openStorage(folder.path, { ...storageInit(config), log }), it => it.close())
-    const metadata = closers.add(await openMetadata(join(folder.path, 'metadata')), it => it.close())
+    const metadata = closers.add(
+      await openMetadata(join(folder.path, 'metadata'), { onDropped: sentence => log.error({}, sentence) }),
+      it => it.close()
+    )
     await demandNames(folder.path, metadata)
     signal?.throwIfAborted()
     const tokens = await openOwnTokens({ store: metadata.tokens, clock: Date })

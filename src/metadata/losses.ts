@@ -19,8 +19,10 @@ export async function putLoss(
   // What no repository holds is missed by nobody; its last link may have gone while its file was hashed.
   if (!(await view.anyUnder(prefixes.holders(digest)))) return
   const key = keys.loss(kind, digest)
-  if (!(await view.has(key))) await countLosses(layer, view, kind, 1)
+  // The first who met it knows most: when, and where its bytes went.
+  if (await view.has(key)) return
   layer.put(key, encode.loss(record))
+  await countLosses(layer, view, kind, 1)
 }
 
 export async function deleteLoss(layer: Layer, view: View, kind: LossKind, digest: Digest): Promise<void> {

@@ -1,4 +1,4 @@
-import { stat, statfs } from 'node:fs/promises'
+import { readFile, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Level as LevelDb } from 'level'
 import { createLevelFolder } from './create-folder.ts'
@@ -27,6 +27,8 @@ const REOPEN_MARGIN = 32 * 1024 * 1024
 export interface OpenMetadataInit extends LevelMetadataInit {
   /** LevelDB's cache of uncompressed table blocks. Bytes, default 8 MiB. */
   blockCacheBytes?: number
+  /** Told when LevelDB passed over damaged records of its log: what was written last may be missing. */
+  onDropped?: (sentence: string) => void
 }
 
 /**
@@ -38,7 +40,7 @@ export interface OpenMetadataInit extends LevelMetadataInit {
  * @throws {RegistryError} STORAGE_FULL
  */
 export async function openMetadata(folder: string, init: OpenMetadataInit = {}): Promise<LevelMetadata> {
-  const { blockCacheBytes = 8 * 1024 * 1024, ...rest } = init
+  const { blockCacheBytes = 8 * 1024 * 1024, onDropped, ...rest } = init
   await createLevelFolder(folder)
   const level = new LevelDb<string, string>(folder, {
     // A database that is not there any more is lost; a new one in its place would hide that.
@@ -58,7 +60,17 @@ export async function openMetadata(folder: string, init: OpenMetadataInit = {}):
     if (!isLocked(error)) throw explainOpening(folder, error)
     throw new MetadataLocked(`the metadata in ${folder} is in use by another process`, { cause: error })
   }
+  if (onDropped !== undefined) await reportDropped(folder, onDropped)
   return metadata
+}
+
+/** LevelDB goes on without what it cannot read of a log and says so in its own file LOG only, which is new at each opening. */
+async function reportDropped(folder: string, onDropped: (sentence: string) => void): Promise<void> {
+  const said = await readFile(join(folder, 'LOG'), 'utf8').catch(() => '')
+  for (const [, log, bytes, why] of said.matchAll(/ignoring error\) (\S+): dropping (\d+) bytes; (.*)/g))
+    onDropped(
+      `${bytes} bytes of ${log} could not be read (${why}) and are gone: what was pushed last may be missing; "pinnace scrub" names what is left without a record`
+    )
 }
 
 function isLocked(error: unknown): boolean {

@@ -62,6 +62,7 @@ export async function openRegistry(components: RegistryComponents, init: Registr
     blobLocks: new KeyedLock(),
     sessionLocks: new KeyedLock(),
     verified: new VerifiedBlobs(),
+    soundManifests: new WeakSet(),
     examining: new Set(),
     settler: new Settler(components)
   }

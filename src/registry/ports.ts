@@ -126,7 +126,7 @@ export type Mutation =
   | { type: 'deleteImage'; digest: Digest }
   | { type: 'putUpload'; id: string; record: UploadRecord }
   | { type: 'deleteUpload'; id: string }
-  /** Kept only while a repository holds the digest; goes by itself with `putBlob`, `putManifest` or the last holder. */
+  /** Recorded only while a repository holds the digest, and once; goes by itself with `putBlob`, `putManifest` or the last holder. */
   | { type: 'putLoss'; kind: LossKind; digest: Digest; record: LossRecord }
   | { type: 'deleteLoss'; kind: LossKind; digest: Digest }
 

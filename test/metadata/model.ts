@@ -125,7 +125,7 @@ export class Model {
         this.uploads.delete(change.id)
         return
       case 'putLoss':
-        if (this.#holders(change.digest).length > 0)
+        if (this.#holders(change.digest).length > 0 && !this.losses.has(`${change.kind} ${change.digest}`))
           this.losses.set(`${change.kind} ${change.digest}`, json(change.record))
         return
       case 'deleteLoss':

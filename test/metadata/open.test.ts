@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { LogRotation } from '../../src/metadata/log-rotation.ts'
 import { MetadataLocked, openMetadata } from '../../src/metadata/open.ts'
+import { MetadataUnusable } from '../../src/metadata/unusable.ts'
+import type { Mutation } from '../../src/registry/ports.ts'
 import { digest } from '../contract/metadata-store.ts'
 
 let folder: string
@@ -51,6 +53,59 @@ describe('openMetadata', () => {
     const failure = await openMetadata(folder).catch((error: unknown) => error)
     expect(failure).toBeInstanceOf(Error)
     expect(failure).not.toBeInstanceOf(MetadataLocked)
+  })
+})
+
+describe('a damaged database', () => {
+  const put = (tag: string): Mutation => ({
+    type: 'putTag',
+    repository: 'r',
+    tag,
+    record: { digest: digest('a'), at: 1 }
+  })
+  const sole = async (pattern: RegExp) => {
+    const [name, ...more] = (await readdir(folder)).filter(found => pattern.test(found))
+    expect(more).toEqual([])
+    return join(folder, name ?? '')
+  }
+
+  it('without its file CURRENT is not made anew over what is left', async () => {
+    await (await openMetadata(folder)).close()
+    await rm(join(folder, 'CURRENT'))
+    const before = await readdir(folder)
+    await expect(openMetadata(folder)).rejects.toThrow(MetadataUnusable)
+    await expect(openMetadata(folder)).rejects.toThrow(`${join(folder, 'CURRENT')} is missing`)
+    expect(await readdir(folder)).toEqual(before)
+  })
+
+  it('says what of its log it could not read', async () => {
+    const store = await openMetadata(folder)
+    await store.commit([put('v1')])
+    await store.close()
+    const log = await open(await sole(/\.log$/), 'r+')
+    await log.write(Buffer.from('ZZ'), 0, 2, (await log.stat()).size - 4)
+    await log.close()
+    const dropped: string[] = []
+    await (await openMetadata(folder, { onDropped: sentence => dropped.push(sentence) })).close()
+    expect(dropped).toEqual([expect.stringMatching(/^\d+ bytes of \S+\.log could not be read \(Corruption: /)])
+    await (await openMetadata(folder, { onDropped: sentence => dropped.push(sentence) })).close()
+    expect(dropped).toHaveLength(1)
+  })
+
+  it('fails a read with a code, the folder only in its cause', async () => {
+    const store = await openMetadata(folder)
+    await store.commit([put('v1')])
+    await store.close()
+    // Opening writes the log into a table.
+    await (await openMetadata(folder)).close()
+    const table = await open(await sole(/\.ldb$/), 'r+')
+    await table.write(Buffer.alloc(16, 0xff), 0, 16, 0)
+    await table.close()
+    const damaged = await openMetadata(folder).catch((error: unknown) => error)
+    // The schema is read at the opening, from the same block.
+    expect(damaged).toBeInstanceOf(MetadataUnusable)
+    expect(String(damaged)).toMatch(/it is damaged \(corrupted compressed block contents\)/)
+    expect(String(damaged)).toContain(folder)
   })
 })
 

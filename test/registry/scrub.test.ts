@@ -124,6 +124,37 @@ test('deleting what needs a lost blob, and garbage collection then, end the dama
   expect(await scrub()).toEqual([])
 })
 
+test('a record that an older Pinnace left behind, which knows of none, goes with the next scrub', async () => {
+  const { layers, digest } = await pushImage(node.registry, 'a', 'x')
+  const blob = digestOf(layers[0] ?? Buffer.alloc(0))
+  const record = { problem: 'missing', at: 1, foundBy: 'read' } as const
+  await node.metadata.commit([
+    { type: 'putLoss', kind: 'blob', digest: blob, record },
+    { type: 'putLoss', kind: 'manifest', digest, record }
+  ])
+  expect(await counts()).toEqual({ blobs: 1, manifests: 1 })
+  expect(await scrub()).toEqual([])
+  expect(await counts()).toEqual({ blobs: 0, manifests: 0 })
+})
+
+test('a scrub beside the reads that meet the rot forgets none of it', async () => {
+  const { layers } = await pushImage(
+    node.registry,
+    'a',
+    'x',
+    Array.from({ length: 12 }, (_, index) => 1_000 + index)
+  )
+  node = await node.reopen()
+  const digests = layers.map(layer => digestOf(layer)).sort()
+  for (const digest of digests) await rot(digest)
+  const pulls = digests.map(digest => pullBlob(node.registry, 'a', digest).catch(() => undefined))
+  while ((await counts()).blobs < digests.length) await scrub()
+  await Promise.all(pulls)
+  const found = await scrub()
+  expect(found.map(({ digest }) => digest).sort()).toEqual(digests)
+  expect(new Set(found.map(({ problem }) => problem))).toEqual(new Set(['corrupt']))
+})
+
 test('a rotten blob that no repository holds is put aside, and that is all', async () => {
   const digest = await pushBlob(node.registry, 'a', randomBytes(100))
   await rot(digest)
@@ -167,6 +198,20 @@ test('a manifest that does not hash is put aside, and its push makes the image w
   await putManifest(node.registry, 'a', manifest, 'x')
   expect((await node.registry.getManifest('a', { tag: 'x' })).image?.toString()).toMatch(/^baf/)
   expect(await scrub()).toEqual([])
+})
+
+test('a manifest that does not hash is never served, and is damage from the request that met it on', async () => {
+  const { manifest, digest } = await pushImage(node.registry, 'a', 'x')
+  await node.registry.getManifest('a', { digest })
+  const rotten = Buffer.from(manifest)
+  rotten[20] = 0
+  await node.metadata.commit([{ type: 'putManifest', digest, bytes: rotten }])
+  await expect(node.registry.getManifest('a', { tag: 'x' })).rejects.toMatchObject({ reason: 'CONTENT_CORRUPT' })
+  await expect.poll(counts).toEqual({ blobs: 0, manifests: 1 })
+  await expect(node.registry.getManifest('a', { tag: 'x' })).rejects.toMatchObject({ reason: 'MANIFEST_UNKNOWN' })
+  expect(await scrub()).toMatchObject([{ digest, kind: 'manifest', problem: 'corrupt', images: ['a:x'] }])
+  await putManifest(node.registry, 'a', manifest, 'x')
+  expect((await node.registry.getManifest('a', { tag: 'x' })).digest).toBe(digest)
 })
 
 test('a manifest whose bytes are lost can be deleted, and takes tags, references and the loss with it', async () => {

@@ -40,6 +40,16 @@ export async function quarantineManifest(
   return true
 }
 
+/** After a read met a manifest whose bytes do not hash: puts it aside. Works on behind the failed request. */
+export function confirmManifestRot(registration: Registration, digest: Digest, bytes: Uint8Array): void {
+  const { examining, log } = registration
+  if (examining.has(digest)) return
+  examining.add(digest)
+  quarantineManifest(registration, digest, bytes, 'read')
+    .catch(error => log.error({ err: error, digest }, 'could not put aside a manifest whose bytes did not hash'))
+    .finally(() => examining.delete(digest))
+}
+
 /** A repository names a manifest of which there are no bytes. `false` when there are by now, or nobody names it any more. */
 export async function recordMissingManifest(
   registration: Registration,

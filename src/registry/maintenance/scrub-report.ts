@@ -1,6 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
-import { type LossKind, type LossRecord, lossKinds } from '../ports.ts'
+import { type LossKind, type LossRecord, lossKinds, type Precondition, PreconditionFailed } from '../ports.ts'
 import type { Damage, ScrubOptions, ScrubReport } from '../registry.ts'
 import { harmedImages } from './harm.ts'
 
@@ -24,17 +24,42 @@ export async function reportLosses(run: ScrubRun, wanted: (loss: LossRecord) => 
   for (const kind of lossKinds) {
     for await (const { digest, record } of metadata.losses(kind, run.options)) {
       if (!wanted(record)) continue
-      if (await isLost(run, kind, digest)) await reportLoss(run, kind, digest)
-      else await metadata.commit([{ type: 'deleteLoss', kind, digest }])
+      const moot = await mootConditions(run, kind, digest)
+      if (moot === undefined || !(await forget(run, kind, digest, moot))) await reportLoss(run, kind, digest)
     }
   }
 }
 
-async function isLost({ registration: { metadata }, options }: ScrubRun, kind: LossKind, digest: Digest) {
-  const here = kind === 'blob' ? await metadata.blob(digest, options) : await metadata.manifestBytes(digest, options)
-  if (here !== undefined) return false
-  for await (const _repository of metadata.holders(digest, options)) return true
-  return false
+/** What makes the record moot, as far as reads tell; `undefined` while it is lost. */
+async function mootConditions(
+  { registration: { metadata }, options }: ScrubRun,
+  kind: LossKind,
+  digest: Digest
+): Promise<Precondition[] | undefined> {
+  if (kind === 'blob') {
+    if ((await metadata.blob(digest, options)) !== undefined) return [{ type: 'blobExists', digest }]
+  } else {
+    const bytes = await metadata.manifestBytes(digest, options)
+    if (bytes !== undefined) return [{ type: 'manifestIs', digest, bytes }]
+  }
+  for await (const _repository of metadata.holders(digest, options)) return undefined
+  return [{ type: 'unlinked', digest }]
+}
+
+/** `false` when it is lost all the same: a read may still see a blob whose taking out of service is being written. */
+async function forget(
+  { registration: { metadata } }: ScrubRun,
+  kind: LossKind,
+  digest: Digest,
+  moot: readonly Precondition[]
+): Promise<boolean> {
+  try {
+    await metadata.commit([{ type: 'deleteLoss', kind, digest }], moot)
+    return true
+  } catch (error) {
+    if (error instanceof PreconditionFailed) return false
+    throw error
+  }
 }
 
 /** Reports a loss as it is recorded; nothing when its bytes came back meanwhile. */
