@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { errorResponse } from '../../src/http/reply-error.ts'
 import { LogRotation } from '../../src/metadata/log-rotation.ts'
 import { MetadataLocked, openMetadata } from '../../src/metadata/open.ts'
 import { MetadataUnusable } from '../../src/metadata/unusable.ts'
 import type { Mutation } from '../../src/registry/ports.ts'
-import { digest } from '../contract/metadata-store.ts'
+import { collect, digest } from '../contract/metadata-store.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -92,20 +93,38 @@ describe('a damaged database', () => {
     expect(dropped).toHaveLength(1)
   })
 
-  it('fails a read with a code, the folder only in its cause', async () => {
+  it('that does not open says which folder, and what is wrong with it', async () => {
+    await (await openMetadata(folder)).close()
+    await writeFile(await sole(/^MANIFEST/), 'ZZZZZ')
+    const failure = await openMetadata(folder).catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(MetadataUnusable)
+    expect(String(failure)).toContain(`the metadata in ${folder} cannot be opened: it is damaged (`)
+    await writeFile(join(folder, 'CURRENT'), 'nonsense\n')
+    await expect(openMetadata(folder)).rejects.toThrow('its file CURRENT is damaged. ')
+  })
+
+  it('fails reads with a code that tells clients no path; the log has folder and step', async () => {
     const store = await openMetadata(folder)
-    await store.commit([put('v1')])
+    const names = Array.from({ length: 3000 }, (_, index) => `v${index}`)
+    await store.commit(names.map(put))
     await store.close()
     // Opening writes the log into a table.
-    await (await openMetadata(folder)).close()
-    const table = await open(await sole(/\.ldb$/), 'r+')
-    await table.write(Buffer.alloc(16, 0xff), 0, 16, 0)
-    await table.close()
-    const damaged = await openMetadata(folder).catch((error: unknown) => error)
-    // The schema is read at the opening, from the same block.
-    expect(damaged).toBeInstanceOf(MetadataUnusable)
-    expect(String(damaged)).toMatch(/it is damaged \(corrupted compressed block contents\)/)
-    expect(String(damaged)).toContain(folder)
+    const opened = await openMetadata(folder, { blockCacheBytes: 1024 })
+    try {
+      const table = await open(await sole(/\.ldb$/), 'r+')
+      await table.write(Buffer.alloc((await table.stat()).size - 16_384, 0xff), 0, undefined, 0)
+      await table.close()
+      for (const read of [() => opened.tag('r', 'v0'), () => collect(opened.tags('r'))]) {
+        const error: unknown = await read().catch((thrown: unknown) => thrown)
+        expect(error).toMatchObject({ reason: 'METADATA_DAMAGED', cause: { name: 'MetadataUnusable' } })
+        expect(String((error as Error).cause)).toContain(`reading the metadata in ${folder} failed: it is damaged (`)
+        const { status, body } = errorResponse(error, 'id')
+        expect({ status, code: JSON.parse(body).errors[0].code }).toEqual({ status: 503, code: 'UNAVAILABLE' })
+        expect(body).not.toMatch(/Corruption|compressed|\/tmp|\.ts:/)
+      }
+    } finally {
+      await opened.close()
+    }
   })
 })
 
