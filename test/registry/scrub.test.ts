@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { copyFile, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type Digest, digestOf, encodedOf } from '../../src/oci/digest.ts'
 import type { Damage, Incomplete } from '../../src/registry/registry.ts'
 import {
@@ -135,6 +135,17 @@ test('a record that an older Pinnace left behind, which knows of none, goes with
   expect(await counts()).toEqual({ blobs: 1, manifests: 1 })
   expect(await scrub()).toEqual([])
   expect(await counts()).toEqual({ blobs: 0, manifests: 0 })
+})
+
+test('a read that still sees the blob while it is taken out of service makes nothing of its loss forgotten', async () => {
+  const { layers } = await pushImage(node.registry, 'a', 'x')
+  const digest = digestOf(layers[0] ?? Buffer.alloc(0))
+  const record = await node.metadata.blob(digest)
+  await rot(digest)
+  await scrub()
+  vi.spyOn(node.metadata, 'blob').mockResolvedValueOnce(record)
+  expect(await scrub()).toMatchObject([{ digest, problem: 'corrupt' }])
+  expect(await counts()).toEqual({ blobs: 1, manifests: 0 })
 })
 
 test('a scrub beside the reads that meet the rot forgets none of it', async () => {
