@@ -62,6 +62,11 @@ export const errorTable = {
   STORAGE_FULL: { code: 'UNAVAILABLE', status: 507, message: 'no space left on the storage of this registry' },
   UNAVAILABLE: { code: 'UNAVAILABLE', status: 503, message: 'service unavailable' },
   CONTENT_CORRUPT: { code: 'UNAVAILABLE', status: 503, message: 'stored content no longer matches its digest' },
+  METADATA_DAMAGED: {
+    code: 'UNAVAILABLE',
+    status: 503,
+    message: 'the metadata of this registry is damaged: its log says where and what to do'
+  },
   UNKNOWN: { code: 'UNKNOWN', status: 500, message: 'unknown error' }
 } as const satisfies Record<string, { code: string; status: number; message: string }>
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { type OwnTokens, openOwnTokens } from './access/own-tokens.ts'
 import type { AuditLog } from './access/ports.ts'
@@ -17,6 +17,7 @@ import { NodeAccess } from './node/access.ts'
 import { openAudit } from './node/audit.ts'
 import { createBlockSource } from './node/block-source.ts'
 import { Closers } from './node/closers.ts'
+import { demandMetadata, demandNames } from './node/demand-metadata.ts'
 import { registryInit, storageInit } from './node/settings.ts'
 import { ipfsFolder } from './node/start-peer.ts'
 import { type Digest, tryParseDigest } from './oci/digest.ts'
@@ -78,19 +79,26 @@ export interface OpenNode {
  * @throws {DataFolderLocked} naming the process that has it
  * @throws {NoDataFolder} when there is none and none is to be made
  * @throws {DataFolderUnusable}
+ * @throws {MetadataMissing} when there are blobs and no metadata {MetadataUnusable} when it does not open
  * @throws {LayoutError} {SchemaUnsupported} when a newer Pinnace wrote it
  */
 export async function openNode(config: Config, init: OpenNodeInit): Promise<OpenNode> {
   const { log, command, signal, create = false } = init
   const closers = new Closers()
   const { rootdirectory } = config.storage.filesystem
+  // Before the lock, which would leave its folder behind.
+  await demandMetadata(resolve(rootdirectory))
   const folder = closers.add(await openDataFolder(rootdirectory, { command, create }), it => it.close())
   try {
     tellBeside(folder, log)
     const audit = closers.add(await openAudit(config.log.audit, log), async it => it?.close())
     const storage = closers.add(await openStorage(folder.path, { ...storageInit(config), log }), it => it.close())
-    const metadata = closers.add(await openMetadata(join(folder.path, 'metadata')), it => it.close())
+    const metadata = closers.add(
+      await openMetadata(join(folder.path, 'metadata'), { onDropped: sentence => log.error({}, sentence) }),
+      it => it.close()
+    )
     await folder.confirm()
+    await demandNames(folder.path, metadata)
     signal?.throwIfAborted()
     const tokens = await openOwnTokens({ store: metadata.tokens, clock: Date })
     const dags = new UnixfsDagBuilder()

@@ -28,7 +28,9 @@ const outspoken: Record<string, ExitCode> = {
   DataFolderUnusable: exitCodes.failure,
   NoDataFolder: exitCodes.notFound,
   LayoutError: exitCodes.failure,
-  SchemaUnsupported: exitCodes.failure
+  SchemaUnsupported: exitCodes.failure,
+  MetadataMissing: exitCodes.failure,
+  MetadataUnusable: exitCodes.failure
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Identity } from '../node.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ManifestReference } from '../oci/reference.ts'
 import type { AbortOptions } from '../registry/ports.ts'
-import type { GcOptions, GcReport, Inspection, ScrubOptions, ScrubReport } from '../registry/registry.ts'
+import type { AsideFile, GcOptions, GcReport, Inspection, ScrubOptions, ScrubReport } from '../registry/registry.ts'
 
 /**
  * What the commands ask of a node, whether it runs (asked over its control socket or, from afar, its admin API) or not (its
@@ -24,6 +24,10 @@ export interface Operations extends AsyncDisposable {
   remove(repository: string, reference: ManifestReference, options?: AbortOptions): Promise<void>
   collectGarbage(options?: GcOptions): Promise<GcReport>
   scrub(options?: ScrubOptions): Promise<ScrubReport>
+  /** Files under `quarantine/`, in no order. */
+  quarantine(options?: AbortOptions): AsyncIterable<AsideFile>
+  /** @throws {RegistryError} NOT_FOUND */
+  removeQuarantined(name: string, options?: AbortOptions): Promise<void>
   /** @throws {RegistryError} REQUEST_INVALID, NAME_INVALID for a pattern */
   createToken(wanted: NewToken, options?: AbortOptions): Promise<CreateTokenResponse>
   /** @param options - `all`: also those that clients keep instead of a password */

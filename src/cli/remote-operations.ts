@@ -1,5 +1,6 @@
 import type { NewToken } from '../access/new-token.ts'
 import { RegistryError } from '../errors.ts'
+import type { QuarantineLine, RemoveAsideRequest } from '../http/control/quarantine-protocol.ts'
 import type {
   CreateTokenRequest,
   CreateTokenResponse,
@@ -22,7 +23,7 @@ import type {
 import { controlProtocol } from '../http/control-protocol.ts'
 import type { ManifestReference } from '../oci/reference.ts'
 import type { AbortOptions } from '../registry/ports.ts'
-import type { GcOptions, GcReport, ScrubOptions, ScrubReport } from '../registry/registry.ts'
+import type { AsideFile, GcOptions, GcReport, ScrubOptions, ScrubReport } from '../registry/registry.ts'
 import { ControlClient } from './control-client.ts'
 import type { ControlTransport } from './control-transport.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -130,14 +131,25 @@ class RemoteOperations implements Operations {
     throw cut()
   }
 
-  async scrub({ signal, onProgress, onDamage, ...request }: ScrubOptions = {}): Promise<ScrubReport> {
+  async scrub({ signal, onProgress, onDamage, onIncomplete, ...request }: ScrubOptions = {}): Promise<ScrubReport> {
     const body: ScrubRequest = request
     for await (const line of this.#client.lines<ScrubLine>('POST', '/scrub', body, { ...(signal && { signal }) })) {
       if ('result' in line) return line.result
       if ('damage' in line) onDamage?.(line.damage)
+      else if ('incomplete' in line) onIncomplete?.(line.incomplete)
       else if ('progress' in line) onProgress?.(line.progress)
     }
     throw cut()
+  }
+
+  async *quarantine(options?: AbortOptions): AsyncGenerator<AsideFile> {
+    for await (const { file } of this.#client.lines<QuarantineLine>('GET', '/quarantine', undefined, options))
+      yield file
+  }
+
+  async removeQuarantined(name: string, options?: AbortOptions): Promise<void> {
+    const request: RemoveAsideRequest = { name }
+    await this.#client.call('POST', '/quarantine/remove', request, options)
   }
 
   createToken(wanted: NewToken, options?: AbortOptions): Promise<CreateTokenResponse> {

@@ -5,6 +5,7 @@ import { type ManifestReference, parseRepository, parseTag } from '../oci/refere
 import type { AbortOptions, Log } from '../registry/ports.ts'
 import type { Page, PageRequest, Registry } from '../registry/registry.ts'
 import { auditControl, type WhoAdministers } from './audit-control.ts'
+import { addQuarantineRoutes } from './control/quarantine.ts'
 import { addTokenRoutes, type TokenRoutesComponents } from './control/tokens.ts'
 import {
   controlProtocol,
@@ -94,9 +95,12 @@ export function addControlRoutes(app: FastifyInstance, { registry, node, access 
     streamLines(reply, async (lines, signal) => {
       const onProgress = (progress: object) => lines.offer({ progress })
       const onDamage = (damage: object) => lines.tell({ damage })
-      await lines.write({ result: await registry.scrub({ ...request.body, signal, onProgress, onDamage }) })
+      const onIncomplete = (incomplete: object) => lines.tell({ incomplete })
+      const result = await registry.scrub({ ...request.body, signal, onProgress, onDamage, onIncomplete })
+      await lines.write({ result })
     })
   )
+  addQuarantineRoutes(app, registry)
   if (access !== undefined) addTokenRoutes(app, access)
 }
 

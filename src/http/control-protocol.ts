@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { OciErrorEntry, Reason } from '../errors.ts'
-import type { Damage, GcReport, Inspection, ScrubReport } from '../registry/registry.ts'
+import type { Damage, GcReport, Incomplete, Inspection, ScrubReport } from '../registry/registry.ts'
 
 /**
  * What the command line and a running node say to each other: HTTP/1.1 over a unix socket that only the node's owner can
@@ -20,6 +20,7 @@ import type { Damage, GcReport, Inspection, ScrubReport } from '../registry/regi
  * | `POST /gc` | {@link GcRequest} | {@link GcLine}s |
  * | `POST /scrub` | {@link ScrubRequest} | {@link ScrubLine}s |
  * | `/tokens` | | see {@link ./control/token-protocol.ts} |
+ * | `/quarantine` | | see {@link ./control/quarantine-protocol.ts} |
  *
  * A refusal is an OCI error body with the finer reason in the header {@link reasonHeader}. Hanging up stops the work.
  *
@@ -83,4 +84,9 @@ export interface ErrorLine {
 export type ListLine = { repository: string } | { tag: string } | ErrorLine
 /** `waiting`: manifests read so far before it can begin. */
 export type GcLine = { waiting: number } | { progress: GcReport } | { result: GcReport } | ErrorLine
-export type ScrubLine = { progress: ScrubReport } | { damage: Damage } | { result: ScrubReport } | ErrorLine
+export type ScrubLine =
+  | { progress: ScrubReport }
+  | { damage: Damage }
+  | { incomplete: Incomplete }
+  | { result: ScrubReport }
+  | ErrorLine

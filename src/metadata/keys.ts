@@ -6,7 +6,7 @@
  * @module
  */
 import type { Digest, WellFormedDigest } from '../oci/digest.ts'
-import type { BlockHome } from '../registry/ports.ts'
+import type { BlockHome, LossKind } from '../registry/ports.ts'
 
 const NUL = '\0'
 /** The first byte above the separator: with it a prefix becomes the bound below which all its keys lie. */
@@ -44,7 +44,9 @@ export const keys = {
   upload: (id: string): string => `uploads${NUL}${id}`,
   token: (id: string): string => `tokens${NUL}${id}`,
   unplaced: (digest: Digest): string => `unplaced${NUL}${digest}`,
-  doomed: (digest: Digest): string => `doomed${NUL}${digest}`
+  doomed: (digest: Digest): string => `doomed${NUL}${digest}`,
+  loss: (kind: LossKind, digest: Digest): string => `lost${NUL}${kind}${NUL}${digest}`,
+  lossCount: (kind: LossKind): string => `losses${NUL}${kind}`
 } as const
 
 /** What the keys of a list begin with, the separator included; the rest of a key is the listed item. */
@@ -56,6 +58,7 @@ export const prefixes = {
   usage: `usage${NUL}`,
   unplaced: `unplaced${NUL}`,
   doomed: `doomed${NUL}`,
+  losses: (kind: LossKind): string => `lost${NUL}${kind}${NUL}`,
   homes: (multihash: string): string => `blocks${NUL}${multihash}${NUL}`,
   holders: (digest: Digest): string => `repos${NUL}${digest}${NUL}`,
   links: (repository: string): string => `links${NUL}${repository}${NUL}`,
@@ -63,6 +66,8 @@ export const prefixes = {
   tags: (repository: string): string => `tags${NUL}${repository}${NUL}`,
   tagged: (repository: string, digest: Digest): string => `tagged${NUL}${repository}${NUL}${digest}${NUL}`,
   references: (repository: string, child: Digest): string => `refs${NUL}${repository}${NUL}${child}${NUL}`,
+  referencesIn: (repository: string): string => `refs${NUL}${repository}${NUL}`,
+  referrersIn: (repository: string): string => `referrers${NUL}${repository}${NUL}`,
   referrers: (repository: string, subject: WellFormedDigest): string =>
     `referrers${NUL}${repository}${NUL}${subject}${NUL}`,
   repository: (family: RepositoryFamily, repository: string): string => `${family}${NUL}${repository}${NUL}`

@@ -36,6 +36,11 @@ async function holds(view: View, condition: Precondition): Promise<boolean> {
       const revision = await view.text(keys.revision(condition.repository, condition.digest))
       return (revision === undefined ? undefined : decode.revision(revision).mediaType) === condition.mediaType
     }
+    case 'manifestIs': {
+      const bytes = await view.bytes(keys.manifest(condition.digest))
+      if (bytes === undefined || condition.bytes === undefined) return bytes === condition.bytes
+      return Buffer.from(bytes).equals(condition.bytes)
+    }
     case 'untagged': {
       const { repository, digest, except = [] } = condition
       const besides = new Set(except.map(tag => keys.tagged(repository, digest, tag)))

@@ -11,6 +11,7 @@ import type {
   BlockPlace,
   ImageRecord,
   LinkRecord,
+  LossRecord,
   ReferenceUpgradeRecord,
   ReferrerDescriptor,
   RevisionRecord,
@@ -33,6 +34,8 @@ export const encode = {
   referenceUpgrade: ({ after }: ReferenceUpgradeRecord): string =>
     JSON.stringify(after === undefined ? {} : { after: { repository: after.repository, digest: after.digest } }),
   token: ({ id: _, ...rest }: TokenRecord): string => JSON.stringify(rest),
+  loss: ({ problem, at, foundBy, quarantined }: LossRecord): string =>
+    JSON.stringify({ problem, at, foundBy, quarantined }),
   /** `r<offset>,<length>` or `n<length>`. */
   place: (place: BlockPlace): string =>
     place.kind === 'range' ? `r${place.offset},${place.length}` : `n${place.length}`
@@ -51,6 +54,7 @@ export const decode = {
   upload: (text: string): UploadRecord => parse<UploadRecord>(text),
   referenceUpgrade: (text: string): ReferenceUpgradeRecord => parse<ReferenceUpgradeRecord>(text),
   token: (text: string): Omit<TokenRecord, 'id'> => parse<Omit<TokenRecord, 'id'>>(text),
+  loss: (text: string): LossRecord => parse<LossRecord>(text),
   place: decodePlace
 } as const
 

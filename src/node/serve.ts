@@ -4,6 +4,7 @@ import type { AuditLog } from '../access/ports.ts'
 import { asksWho, type Config, isLoopback } from '../config.ts'
 import { type App, createApp } from '../http/app.ts'
 import { type ControlComponents, createControlApp } from '../http/control-app.ts'
+import { measureDamage } from '../http/damage-gauge.ts'
 import { createDebugApp } from '../http/debug-app.ts'
 import type { Health } from '../http/health.ts'
 import { type Listening, listen } from '../http/listen.ts'
@@ -11,8 +12,10 @@ import { listenControl } from '../http/listen-control.ts'
 import { createHttpMetrics, type HttpMetrics } from '../http/metrics.ts'
 import { type Identity, type OpenNode, openNode } from '../node.ts'
 import type { Log } from '../registry/ports.ts'
+import type { Registry } from '../registry/registry.ts'
 import { tokenAdvice } from './access.ts'
 import { Closers } from './closers.ts'
+import { damageNotices } from './damage.ts'
 import { type ConfigFile, followConfig } from './follow-config.ts'
 import { listening } from './listen-error.ts'
 import { debugAddress, heldAddresses, registryAddresses } from './listeners.ts'
@@ -58,11 +61,15 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     node.audit?.record({ ...running, action: 'start' })
     closers.add(node.audit, async audit => audit?.record({ ...running, action: 'stop' }))
     const { storagedriver } = config.health
-    const health = storagedriver.enabled
+    const storage = storagedriver.enabled
       ? closers.add(watchStorage(node.files, log, storagedriver), it => it.close())
       : undefined
     const other = await otherRegistry(node.folder)
     if (other !== undefined) log.warn({}, other)
+    const health: Health = {
+      failures: () => storage?.failures() ?? {},
+      notices: damageNotices(node.registry, log)
+    }
     const advice = tokenAdvice(config, node.tokens.list().length)
     if (advice !== undefined) log.warn({}, advice)
     const authentication = await openSignIn(config, node, init, closers)
@@ -70,7 +77,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     const access = { authorize, reach, immutable, ...(authentication && { authentication }) }
     const metrics = await listenDebug(
       config,
-      { log, access, ...(node.audit && { audit: node.audit }), ...(health && { health }) },
+      { log, access, registry: node.registry, health, ...(node.audit && { audit: node.audit }) },
       closers
     )
     const identity = () => peer.identity()
@@ -83,7 +90,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
         log,
         ...(node.audit && { audit: node.audit }),
         ...(metrics && { metrics }),
-        ...(health && { health })
+        health
       },
       { ...appInit(config), openHint }
     )
@@ -141,17 +148,19 @@ async function listenOci(app: App, config: Config, tls: ListenTls | undefined): 
 interface DebugParts {
   log: Log
   access: { authorize: Authorize; authentication?: Authentication }
+  registry: Registry
   audit?: AuditLog
-  health?: Health
+  health: Health
 }
 
 /** `http.debug`: metrics exist only where somebody can read them, which from elsewhere takes `admin` once somebody can sign in. */
 async function listenDebug(config: Config, parts: DebugParts, closers: Closers): Promise<HttpMetrics | undefined> {
-  const { log, health, access, audit } = parts
+  const { log, health, access, audit, registry } = parts
   const { prometheus } = config.http.debug
   const address = debugAddress(config)
   if (address === undefined) return undefined
   const metrics = prometheus.enabled ? createHttpMetrics() : undefined
+  if (metrics !== undefined) measureDamage(metrics, registry)
   const isGuarded = access.authentication !== undefined && !isLoopback({ kind: 'tcp', ...address })
   const app = createDebugApp(
     {
@@ -160,7 +169,7 @@ async function listenDebug(config: Config, parts: DebugParts, closers: Closers):
       ...(isGuarded && { access }),
       ...(audit && { audit }),
       ...(metrics && { metrics }),
-      ...(health && { health })
+      health
     },
     namesOf(config)
   )

@@ -72,7 +72,9 @@ export interface Registration extends RegistryComponents {
   /** Bodies being read, by upload session. */
   bodies: Map<string, UploadBody>
   verified: VerifiedBlobs
-  /** Blobs being hashed again because a read met bytes that do not hash. */
+  /** Manifests as the metadata store keeps them in memory, of which the bytes were hashed: once each time they come from the disk. */
+  soundManifests: WeakSet<Uint8Array>
+  /** Blobs and manifests being looked at again because a read met bytes that do not hash. */
   examining: Set<Digest>
   settler: Settler
   /** Awaited by whatever frees bytes because nothing references them. */

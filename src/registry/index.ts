@@ -16,6 +16,7 @@ import { openOrFetchBlob } from './fetch/open-blob.ts'
 import { inspect } from './inspect.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { listReferrers, listRepositories, listTags } from './lists.ts'
+import { countDamage, listAside, removeAside } from './maintenance/aside.ts'
 import { collectGarbage, exclusive } from './maintenance/gc.ts'
 import { confirmRot } from './maintenance/quarantine.ts'
 import { recover } from './maintenance/recover.ts'
@@ -67,6 +68,7 @@ export async function openRegistry(components: RegistryComponents, init: Registr
     sessionLocks: new KeyedLock(),
     bodies: new Map(),
     verified: new VerifiedBlobs(),
+    soundManifests: new WeakSet(),
     examining: new Set(),
     settler: new Settler(components),
     references: new ReferenceUpgrade(components)
@@ -121,6 +123,9 @@ function assemble(registration: Registration, sessions: OpenSessions, fetches: F
       return hadToWait ? waited.run('', () => collect(options), abortable(options)) : collect(options)
     },
     purgeUploads: (...args) => purgeUploads(registration, sessions, ...args),
-    scrub: exclusive('scrub', options => scrub(registration, options))
+    scrub: exclusive('scrub', options => scrub(registration, options)),
+    countDamage: options => countDamage(registration, options),
+    listQuarantine: options => listAside(registration, options),
+    removeQuarantined: name => removeAside(registration, name)
   }
 }

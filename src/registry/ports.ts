@@ -71,6 +71,20 @@ export interface UploadRecord {
   startedAt: number
 }
 
+export const lossKinds = ['blob', 'manifest'] as const
+export type LossKind = (typeof lossKinds)[number]
+
+/** Bytes that were here, that a repository holds, and that are gone or no longer hash. */
+export interface LossRecord {
+  problem: 'corrupt' | 'missing'
+  /** ms since epoch, when it was found. */
+  at: number
+  /** Who met it: a request, a scrub, or the start of the node. */
+  foundBy: 'read' | 'scrub' | 'start'
+  /** Name of the file under `quarantine/` that has the bytes that did not hash. */
+  quarantined?: string
+}
+
 /**
  * Who owns a block. One block may have several homes; it goes when the last one does.
  * `blob:` leaves are ranges of the flat file and inner nodes are stored; `manifest:` leaves are ranges of the manifest's
@@ -120,6 +134,9 @@ export type Mutation =
   | { type: 'deleteImage'; digest: Digest }
   | { type: 'putUpload'; id: string; record: UploadRecord }
   | { type: 'deleteUpload'; id: string }
+  /** Recorded only while a repository holds the digest, and once; goes by itself with `putBlob`, `putManifest` or the last holder. */
+  | { type: 'putLoss'; kind: LossKind; digest: Digest; record: LossRecord }
+  | { type: 'deleteLoss'; kind: LossKind; digest: Digest }
 
 /** What must hold at the moment a batch is applied, checked against everything committed before it. */
 export type Precondition =
@@ -136,6 +153,8 @@ export type Precondition =
   /** No repository holds the blob or manifest any more. */
   | { type: 'unlinked'; digest: Digest }
   | { type: 'revisionExists'; repository: string; digest: Digest }
+  /** The manifest's stored bytes are these; `undefined`: there are none. */
+  | { type: 'manifestIs'; digest: Digest; bytes: Uint8Array | undefined }
   /** The repository holds the manifest under this media type; `undefined`: not at all. */
   | { type: 'revisionIs'; repository: string; digest: Digest; mediaType: string | undefined }
   /** No tag of the repository points at the manifest, but perhaps some of these. */
@@ -195,6 +214,9 @@ export interface MetadataStore {
   upload(id: string, options?: AbortOptions): Promise<UploadRecord | undefined>
   /** `undefined` once every manifest's references are recorded. */
   referenceUpgrade(options?: AbortOptions): Promise<ReferenceUpgradeRecord | undefined>
+  loss(kind: LossKind, digest: Digest, options?: AbortOptions): Promise<LossRecord | undefined>
+  /** How many losses of a kind are recorded; one look-up, exact with every commit. */
+  lossCount(kind: LossKind, options?: AbortOptions): Promise<number>
   /** Bytes of the blobs the repository links and of its manifests, each digest once; exact with every commit. */
   usage(repository: string, options?: AbortOptions): Promise<number>
   /** Whether the repository holds any link, revision or tag. */
@@ -214,12 +236,17 @@ export interface MetadataStore {
   /** Manifests of the repository that name `child`: as config, layer, index entry, or anywhere else but as their subject. */
   parents(repository: string, child: Digest, options?: AbortOptions): AsyncIterable<Digest>
   referrers(repository: string, subject: WellFormedDigest, options?: PageOptions): AsyncIterable<ReferrerDescriptor>
+  /** Every pair of a repository's index of references. Takes as long as the repository is large. */
+  references(repository: string, options?: AbortOptions): AsyncIterable<{ child: Digest; parent: Digest }>
+  /** Every pair of a repository's index of referrers. Takes as long as the repository is large. */
+  referrals(repository: string, options?: AbortOptions): AsyncIterable<{ subject: WellFormedDigest; digest: Digest }>
   /** Repositories that hold the digest as a blob or as a manifest. */
   holders(digest: Digest, options?: AbortOptions): AsyncIterable<string>
   blobs(options?: PageOptions): AsyncIterable<{ digest: Digest; record: BlobRecord }>
   /** Every manifest whose bytes are stored. */
   manifests(options?: PageOptions): AsyncIterable<Digest>
   uploads(options?: PageOptions): AsyncIterable<{ id: string; record: UploadRecord }>
+  losses(kind: LossKind, options?: PageOptions): AsyncIterable<{ digest: Digest; record: LossRecord }>
 
   /** Blobs committed whose file may not have reached its final place (written by `putBlob`, until {@link placed}). */
   unplaced(options?: AbortOptions): AsyncIterable<UnplacedBlob>
@@ -329,6 +356,18 @@ export interface BlobFile {
   close(): Promise<void>
 }
 
+/** A file that was taken out of service, under `quarantine/`. */
+export interface QuarantinedFile {
+  name: string
+  /** Absolute. */
+  path: string
+  size: number
+  /** ms since epoch, when it was put there. */
+  at: number
+  /** What it was the bytes of; absent when its name does not say. */
+  digest?: Digest
+}
+
 /** Blobs as flat files, one a digest. */
 export interface BlobFiles {
   /** `undefined` only when the file does not exist. */
@@ -337,8 +376,16 @@ export interface BlobFiles {
   syncPlace(digest: Digest): Promise<void>
   /** Removes the file, durably; absent is success. */
   remove(digest: Digest): Promise<void>
-  /** Moves a file whose bytes no longer match out of the way, keeping it for inspection; returns where. */
-  quarantine(digest: Digest): Promise<string | undefined>
+  /** Moves a file out of service, keeping it for inspection; `undefined` when there is none. Durable when it returns. */
+  quarantine(digest: Digest): Promise<QuarantinedFile | undefined>
+  /** The same for bytes that are in no file. @throws {RegistryError} STORAGE_FULL */
+  quarantineBytes(digest: Digest, bytes: Uint8Array): Promise<QuarantinedFile>
+  /** The file of this name, while it is still there. */
+  quarantined(name: string): Promise<QuarantinedFile | undefined>
+  /** Every file put aside, in no order. */
+  listQuarantined(options?: AbortOptions): AsyncIterable<QuarantinedFile>
+  /** Removes one of them for good; `false` when there is none of that name. */
+  removeQuarantined(name: string): Promise<boolean>
   /** Every blob file there is, for scrub's search of strays. */
   list(options?: AbortOptions): AsyncIterable<{ digest: Digest; size: number }>
   /** A cheap write, read and removal in the data folder, for the health check. */

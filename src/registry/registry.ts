@@ -7,7 +7,14 @@
 import type { CID } from 'multiformats/cid'
 import type { RegistryError } from '../errors.ts'
 import type { Digest, DigestAlgorithm, WellFormedDigest } from '../oci/digest.ts'
-import type { AbortOptions, ByteRange, ReferrerDescriptor, RepositoryOptions } from './ports.ts'
+import type {
+  AbortOptions,
+  ByteRange,
+  LossKind,
+  QuarantinedFile,
+  ReferrerDescriptor,
+  RepositoryOptions
+} from './ports.ts'
 
 export interface BlobView {
   digest: Digest
@@ -144,15 +151,33 @@ export interface GcOptions extends AbortOptions {
   onWait?: (manifests: number) => void
 }
 
-/** A blob or manifest whose bytes rotted, and every tag it hurts. */
+/**
+ * Something wrong with what is stored. `corrupt` and `missing`: bytes that were here, that a repository holds, and that are
+ * lost until they are pushed again. `unindexed`: blocks that peers cannot find. `stray`: a file that no record knows.
+ */
 export interface Damage {
   digest: Digest
-  /** Where the bytes were moved. */
-  quarantined?: string
-  repaired: boolean
+  kind: LossKind
   problem: 'corrupt' | 'missing' | 'unindexed' | 'stray'
+  /** Of a loss: ms since epoch, when it was found. */
+  since?: number
+  /** Path of the bytes that were put aside, while they are there. */
+  quarantined?: string
+  /** Of a stray: whether its bytes hash to its name, so that they are as good as ever. */
+  sound?: boolean
+  repaired: boolean
   /** `repository:tag` or `repository@digest` of the images that need it. */
   images: string[]
+}
+
+/** An image of which something was never here. No damage. */
+export interface Incomplete {
+  /** `repository:tag` or `repository@digest`. */
+  image: string
+  /** Layers that its manifest says are kept elsewhere. */
+  foreign: number
+  /** Other blobs and manifests that it names and nobody pushed. */
+  absent: number
 }
 
 export interface ScrubReport {
@@ -160,13 +185,29 @@ export interface ScrubReport {
   manifests: number
   bytes: number
   damages: number
+  incomplete: number
+  /** What lies under `quarantine/`; counted at the end. */
+  quarantine: { files: number; bytes: number }
 }
 
 export interface ScrubOptions extends AbortOptions {
-  /** Mend what can be mended without the bytes: re-index, remove strays. Default false. */
+  /** Mend what can be mended without the bytes: re-index, put strays aside. Default false. */
   repair?: boolean
   onProgress?: (report: Readonly<ScrubReport>) => void
   onDamage?: (damage: Damage) => void
+  onIncomplete?: (incomplete: Incomplete) => void
+}
+
+/** How much is lost and has not come back. */
+export interface DamageCounts {
+  blobs: number
+  manifests: number
+}
+
+/** A file under `quarantine/`. */
+export interface AsideFile extends Omit<QuarantinedFile, 'path'> {
+  /** `replaced`: the bytes are here again. `lost`: a repository still waits for them. `unneeded`: no repository has them. */
+  state: 'replaced' | 'lost' | 'unneeded'
 }
 
 export interface InspectedLayer {
@@ -175,6 +216,8 @@ export interface InspectedLayer {
   size: number
   /** Absent when the blob is not on this disk. */
   cid?: string
+  /** It was on this disk, and its bytes rotted or are gone. */
+  lost?: true
 }
 
 export interface Inspection {
@@ -306,4 +349,10 @@ export interface Registry {
   /** Removes upload sessions started before the age. Returns how many. */
   purgeUploads(olderThanMs: number, options?: AbortOptions & { dryRun?: boolean }): Promise<number>
   scrub(options?: ScrubOptions): Promise<ScrubReport>
+  /** Cheap: asked at every scrape and probe. */
+  countDamage(options?: AbortOptions): Promise<DamageCounts>
+  /** Files under `quarantine/`, in no order. */
+  listQuarantine(options?: AbortOptions): AsyncIterable<AsideFile>
+  /** Removes one of them for good. @throws {RegistryError} NOT_FOUND */
+  removeQuarantined(name: string, options?: AbortOptions): Promise<void>
 }

@@ -131,8 +131,39 @@ describe.each(['beside a running node', 'on the folder of a stopped node'])('%s'
       .map(line => JSON.parse(line))
     expect(damage).toMatchObject({ damage: { digest: layer, problem: 'corrupt', repaired: false } })
     expect(damage.damage.images.join()).toContain('app')
-    expect(report).toMatchObject({ report: { damages: 1 } })
+    expect(report).toMatchObject({ report: { damages: 1, quarantine: { files: 1, bytes: 2_999_999 } } })
     expect((await stat(damage.damage.quarantined)).size).toBe(2_999_999)
+    const again = await run(['scrub', '--data', data])
+    expect(again.code).toBe(5)
+    expect(again.stdout).toContain('  needed by app:v1\n  push app:v1 again\n')
+    expect(again.stdout).toMatch(/, 1 damaged, 1 not repaired\nquarantine\/ holds 1 file \(2\.86 MiB\): /)
+  })
+
+  it('quarantine ls shows what was put aside, and rm removes it, asked or told', async () => {
+    const data = await node(async () => {})
+    for (const name of ['one', 'two', 'three']) await writeFile(join(data, 'quarantine', name), name)
+    const { stdout } = await run(['quarantine', 'ls', '--data', data])
+    expect(stdout).toMatch(/^NAME +SIZE +SINCE +STATE\n/)
+    expect(stdout).toMatch(/^three +5 B +\d{4}-\d\d-\d\d +unneeded$/m)
+    const json = (await run(['quarantine', 'ls', '--json', '--data', data])).stdout.trimEnd().split('\n')
+    const listed = json.map(line => JSON.parse(line)).sort((left, right) => left.size - right.size)
+    expect(listed).toMatchObject([{ size: 3 }, { size: 3 }, { name: 'three', size: 5, state: 'unneeded' }])
+    const rm = async (...args: string[]) => run(['quarantine', 'rm', ...args, '--data', data])
+    expect(await rm('one')).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'pinnace: nobody is here to ask: pass --yes to remove\n'
+    })
+    expect(await rm('--yes')).toMatchObject({ code: 2, stderr: 'pinnace: name the files to remove, or pass --all\n' })
+    expect(await rm('one', '--all', '--yes')).toMatchObject({ code: 2 })
+    expect(await rm('--yes', 'one', '../layout')).toMatchObject({
+      code: 3,
+      stdout: 'removed one\n',
+      stderr: 'pinnace: quarantine/ has no file ../layout\n'
+    })
+    expect(await rm('--yes', '--all')).toEqual({ code: 0, stdout: 'removed 2 files (8 B)\n', stderr: '' })
+    expect(await readdir(join(data, 'quarantine'))).toEqual([])
+    expect((await stat(join(data, 'layout'))).isFile()).toBe(true)
   })
 })
 
@@ -220,6 +251,7 @@ describe('help', () => {
     'rm',
     'gc',
     'scrub',
+    'quarantine',
     'token',
     'user',
     'config',
@@ -234,6 +266,8 @@ describe('help', () => {
     'key export',
     'key import',
     'key rotate',
+    'quarantine ls',
+    'quarantine rm',
     'config check',
     'config print'
   ]

@@ -58,6 +58,16 @@ it('tells of a removal whose command was killed before its answer', async () => 
   ])
 })
 
+it('has what was removed from quarantine', async () => {
+  const { registry, entries, begin } = await control()
+  registry.aside.push({ name: 'one', size: 3, at: 5, state: 'unneeded' })
+  begin('/quarantine/remove', { name: 'one' })
+  await vi.waitFor(() => expect(entries).toHaveLength(1))
+  expect(entries).toEqual([
+    { ...by, action: 'admin', reference: '/quarantine/remove one', outcome: 'allowed', status: 204 }
+  ])
+})
+
 it('tells of work that streams its progress, and whose command was killed', async () => {
   const { registry, entries, begin } = await control()
   const begun = Promise.withResolvers<void>()

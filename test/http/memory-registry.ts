@@ -6,8 +6,10 @@ import { RegistryError } from '../../src/errors.ts'
 import { algorithmOf, type Digest, digestOf, encodedOf, type WellFormedDigest } from '../../src/oci/digest.ts'
 import type { ReferrerDescriptor } from '../../src/registry/ports.ts'
 import type {
+  AsideFile,
   BlobReading,
   BlobView,
+  DamageCounts,
   GcOptions,
   GcReport,
   IfMatch,
@@ -41,6 +43,9 @@ export class MemoryRegistry implements Registry {
   readonly referrers: ReferrerDescriptor[] = []
   /** Every limit a list was asked for. */
   readonly limits: number[] = []
+  damage: DamageCounts = { blobs: 0, manifests: 0 }
+  /** Files under `quarantine/`. */
+  readonly aside: AsideFile[] = []
   behaviour: BlobBehaviour = {}
   /** Readings not closed yet. */
   open = 0
@@ -277,7 +282,21 @@ export class MemoryRegistry implements Registry {
 
   async scrub(): Promise<ScrubReport> {
     if (this.failure !== undefined) throw this.failure
-    return { blobs: 0, manifests: 0, bytes: 0, damages: 0 }
+    return { blobs: 0, manifests: 0, bytes: 0, damages: 0, incomplete: 0, quarantine: { files: 0, bytes: 0 } }
+  }
+
+  async countDamage(): Promise<DamageCounts> {
+    return this.damage
+  }
+
+  async *listQuarantine(): AsyncGenerator<AsideFile> {
+    yield* this.aside
+  }
+
+  async removeQuarantined(name: string): Promise<void> {
+    const at = this.aside.findIndex(file => file.name === name)
+    if (at < 0) throw new RegistryError('NOT_FOUND')
+    this.aside.splice(at, 1)
   }
 
   #upload(repository: string, id: string): { repository: string; bytes: Buffer } {

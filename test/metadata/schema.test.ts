@@ -43,7 +43,13 @@ it('keys and values of schema 3 are these', async () => {
     },
     { type: 'putImage', digest: b, record: { root, dagSize: 9 } },
     { type: 'putReferenceUpgrade', record: { after: { repository: 'lib/app', digest: a } } },
-    { type: 'putUpload', id: 'id', record: { repository: 'lib/app', algorithm: 'sha512', startedAt: 4 } }
+    { type: 'putUpload', id: 'id', record: { repository: 'lib/app', algorithm: 'sha512', startedAt: 4 } },
+    {
+      type: 'putLoss',
+      kind: 'manifest',
+      digest: b,
+      record: { problem: 'corrupt', at: 8, foundBy: 'scrub', quarantined: 'name' }
+    }
   ])
   const grants = [{ repositories: 'lib/**', actions: ['pull'] as const }]
   await store.tokens.put({ id: 'Id', name: 'ci', kind: 'access', hash: 'ab', grants, createdAt: 5, expiresAt: 6 })
@@ -58,6 +64,8 @@ it('keys and values of schema 3 are these', async () => {
     `doomed ${b} = `,
     `images ${b} = {"root":"${root}","dagSize":9}`,
     `links lib/app ${a} = {"at":1,"size":5}`,
+    'losses manifest = 1',
+    `lost manifest ${b} = {"problem":"corrupt","at":8,"foundBy":"scrub","quarantined":"name"}`,
     `manifests ${b} = { }`,
     `meta references = {"after":{"repository":"lib/app","digest":"${a}"}}`,
     'meta schema = 3',

@@ -7,7 +7,7 @@ import { showReference } from '../operations.ts'
 import type { Register } from '../program.ts'
 import type { Shell } from '../shell.ts'
 import { Table } from '../table.ts'
-import { type Output, paint, printable, showBytes } from '../terminal.ts'
+import { count, type Output, paint, printable, showBytes } from '../terminal.ts'
 
 export const registerInspect: Register = (program, shellFor, done) => {
   program
@@ -48,7 +48,7 @@ function print(out: Output, image: Inspection): void {
     ['media type', image.mediaType],
     ['size', showBytes(image.size)],
     ['CID', image.cid],
-    ['image CID', image.imageCid ?? 'none: parts of the image are not on this node'],
+    ['image CID', image.imageCid ?? describeIncomplete(image)],
     ['subject', image.subject]
   ]
   for (const [fact, value] of facts) if (value !== undefined) out.write(`  ${fact.padEnd(10)}  ${printable(value)}\n`)
@@ -65,7 +65,8 @@ function printLayers(out: Output, title: string, layers: Inspection['layers']): 
     { title: 'CID' },
     { title: 'MEDIA TYPE' }
   ])
-  for (const layer of layers) table.row(layer.digest, showBytes(layer.size), layer.cid ?? '(not here)', layer.mediaType)
+  for (const layer of layers)
+    table.row(layer.digest, showBytes(layer.size), layer.cid ?? absence(layer), layer.mediaType)
   table.end()
 }
 
@@ -78,9 +79,26 @@ function printManifests(out: Output, manifests: Inspection['manifests']): void {
     { title: 'IMAGE CID' }
   ])
   for (const child of manifests) {
-    table.row(showPlatform(child.platform), child.digest, showBytes(child.size), child.imageCid ?? '(not here)')
+    table.row(
+      showPlatform(child.platform),
+      child.digest,
+      showBytes(child.size),
+      child.imageCid ?? (child.lost ? '(lost)' : child.cid === undefined ? '(not here)' : '(incomplete)')
+    )
   }
   table.end()
+}
+
+/** What `ls` says of the same image, and why. */
+function describeIncomplete({ config, layers, manifests }: Inspection): string {
+  const parts = [...(config === undefined ? [] : [config]), ...layers, ...manifests]
+  const lost = parts.filter(part => part.lost).length
+  if (lost > 0) return `(incomplete): ${count(lost, 'part is', 'parts are')} lost; push the image again`
+  return '(incomplete): parts of the image are not on this node'
+}
+
+function absence({ lost }: Inspection['layers'][number]): string {
+  return lost ? '(lost)' : '(not here)'
 }
 
 /** `linux/arm64/v8`, from an index's `platform` object, which is whatever the pusher wrote. */

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { RegistryError } from '../../errors.ts'
 import { otherRegistry } from '../../node/other-registry.ts'
 import { parseRepository } from '../../oci/reference.ts'
 import { connect } from '../connect.ts'
@@ -18,10 +19,13 @@ export const registerLs: Register = (program, shellFor, done) => {
     .command('ls')
     .argument('[repository]', 'list the tags of this repository')
     .description('list repositories, or the tags of one')
-    .option('--json', 'one JSON object a line: {repository}, or {repository, tag, digest, mediaType, size, imageCid?}')
+    .option(
+      '--json',
+      'one JSON object a line: {repository}, or {repository, tag, digest, mediaType, size, imageCid?}, or {repository, tag, lost: true}'
+    )
     .addHelpText(
       'after',
-      '\nSizes count manifest, config and layers; of an image index its manifests.\n\nExamples:\n  pinnace ls\n  pinnace ls library/alpine\n  pinnace ls library/alpine --json'
+      '\nSizes count manifest, config and layers; of an image index its manifests.\n(incomplete): parts of the image are not on this node; inspect says which.\n\nExamples:\n  pinnace ls\n  pinnace ls library/alpine\n  pinnace ls library/alpine --json'
     )
     .action(async (repository: string | undefined, options: { json?: boolean }, command) => {
       await ls(shellFor(command), repository, options)
@@ -61,7 +65,13 @@ async function listTags(shell: Shell, operations: Operations, repository: string
     { title: 'IMAGE CID' }
   ])
   for await (const tag of operations.tags(repository, { signal })) {
-    const { digest, mediaType, imageCid, ...rest } = await operations.inspect(repository, { tag }, { signal })
+    const image = await operations.inspect(repository, { tag }, { signal }).catch(lostManifest)
+    if (image === undefined) {
+      if (options.json) terminal.out.write(`${JSON.stringify({ repository, tag, lost: true })}\n`)
+      else table.row(tag, '(lost)', '', '(incomplete)')
+      continue
+    }
+    const { digest, mediaType, imageCid, ...rest } = image
     const size = imageSize(rest)
     if (options.json) {
       const line = { repository, tag, digest, mediaType, size, ...(imageCid === undefined ? {} : { imageCid }) }
@@ -69,4 +79,10 @@ async function listTags(shell: Shell, operations: Operations, repository: string
     } else table.row(tag, digest.slice(0, 19), showBytes(size), imageCid ?? '(incomplete)')
   }
   if (!options.json) table.end()
+}
+
+/** A tag whose manifest was lost, or deleted since it was listed, is no reason to stop listing. */
+function lostManifest(error: unknown): undefined {
+  if (error instanceof RegistryError && error.reason === 'MANIFEST_UNKNOWN') return undefined
+  throw error
 }

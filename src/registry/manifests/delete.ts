@@ -4,7 +4,13 @@ import { blockMultihashes } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
 import { contended, maxRounds } from '../contended.ts'
 import { dropImage, reviseImages } from '../images/revise.ts'
-import { type AbortOptions, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
+import {
+  type AbortOptions,
+  type Mutation,
+  type Precondition,
+  PreconditionFailed,
+  type RevisionRecord
+} from '../ports.ts'
 import type { IfMatch, RefuseMove } from '../registry.ts'
 import { belowTagsConditions } from './below-tags.ts'
 import { getManifest, manifestUnknown } from './get.ts'
@@ -63,10 +69,11 @@ export async function removeRevision(
     tags.push(tag)
     mutations.push({ type: 'deleteTag', repository, tag })
   }
-  const manifest = readManifest(bytes, revision.mediaType)
-  for (const child of manifest.names) mutations.push({ type: 'deleteReference', repository, child, parent: digest })
-  if (manifest.subject !== undefined)
-    mutations.push({ type: 'deleteReferrer', repository, subject: manifest.subject, digest })
+  mutations.push(
+    ...(bytes === undefined
+      ? await namedInIndexes(registration, repository, digest, options)
+      : namedIn(repository, digest, bytes, revision))
+  )
   try {
     await metadata.commit(
       mutations,
@@ -95,7 +102,31 @@ async function readRevision({ metadata }: Registration, repository: string, dige
     metadata.revision(repository, digest, options),
     metadata.manifestBytes(digest, options)
   ])
-  return revision === undefined || bytes === undefined ? undefined : { revision, bytes }
+  return revision === undefined ? undefined : { revision, bytes }
+}
+
+/** What the manifest's PUT wrote besides the manifest itself. */
+function namedIn(repository: string, digest: Digest, bytes: Uint8Array, { mediaType }: RevisionRecord): Mutation[] {
+  const { names, subject } = readManifest(bytes, mediaType)
+  const mutations: Mutation[] = []
+  for (const child of names) mutations.push({ type: 'deleteReference', repository, child, parent: digest })
+  if (subject !== undefined) mutations.push({ type: 'deleteReferrer', repository, subject, digest })
+  return mutations
+}
+
+/** The same of a manifest whose bytes are lost: both indexes of the repository are gone through for it. */
+async function namedInIndexes(
+  { metadata }: Registration,
+  repository: string,
+  digest: Digest,
+  options?: AbortOptions
+): Promise<Mutation[]> {
+  const mutations: Mutation[] = []
+  for await (const { child, parent } of metadata.references(repository, options))
+    if (parent === digest) mutations.push({ type: 'deleteReference', repository, child, parent })
+  for await (const { subject, digest: referrer } of metadata.referrals(repository, options))
+    if (referrer === digest) mutations.push({ type: 'deleteReferrer', repository, subject, digest })
+  return mutations
 }
 
 /** Frees a manifest's bytes and image when no repository holds it; GC repeats it for what a crash left. */

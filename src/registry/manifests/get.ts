@@ -1,10 +1,11 @@
 import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
+import { confirmManifestRot, isSoundManifest } from '../maintenance/lost-manifests.ts'
 import type { AbortOptions } from '../ports.ts'
 import type { ManifestReading } from '../registry.ts'
 
-/** end-3. */
+/** end-3. @throws {RegistryError} MANIFEST_UNKNOWN, NAME_UNKNOWN, CONTENT_CORRUPT */
 export async function getManifest(
   registration: Registration,
   repository: string,
@@ -19,9 +20,24 @@ export async function getManifest(
   const bytes = revision === undefined ? undefined : await metadata.manifestBytes(digest, options)
   if (revision === undefined || bytes === undefined)
     throw await manifestUnknown(registration, repository, reference, options)
+  demandSound(registration, digest, bytes)
   const image = await metadata.image(digest, options)
   const reading = { digest, mediaType: revision.mediaType, size: bytes.length, bytes }
   return image === undefined ? reading : { ...reading, image: image.root }
+}
+
+/**
+ * LevelDB does not look at its checksums when it reads.
+ *
+ * @throws {RegistryError} CONTENT_CORRUPT; the manifest is then put aside behind the failed request
+ */
+function demandSound(registration: Registration, digest: Digest, bytes: Uint8Array): void {
+  if (registration.soundManifests.has(bytes)) return
+  if (!isSoundManifest(digest, bytes)) {
+    confirmManifestRot(registration, digest, bytes)
+    throw new RegistryError('CONTENT_CORRUPT', { detail: { digest } })
+  }
+  registration.soundManifests.add(bytes)
 }
 
 export async function manifestUnknown(
