@@ -213,6 +213,21 @@ describe('a body that another request of its session waits for', () => {
     expect(await second).toEqual({ id, size: 6 })
   })
 
+  it('is not given up for a request to another repository', async () => {
+    const { registry } = await registryWith({ bodySilenceMs: 5 })
+    const { id } = await registry.startUpload('app', 'sha256')
+    const { body, upload } = controlled()
+    body.silence = 5
+    const first = registry.appendUpload('app', id, upload)
+    const stranger = registry.appendUpload('other', id, { bytes: chunks(Buffer.from('x')), offset: 0 })
+    await pushBlob(registry, 'other', randomBytes(MiB))
+    expect(body.givenUp).toBe(false)
+    upload.client.giveUp()
+    await expect(first).rejects.toMatchObject({ reason: 'BLOB_UPLOAD_STALLED' })
+    await expect(stranger).rejects.toMatchObject({ reason: 'BLOB_UPLOAD_UNKNOWN' })
+    expect((await registry.uploadStatus('app', id)).size).toBe(5)
+  })
+
   it('is waited for no longer than a request may wait', async () => {
     const { registry } = await registryWith({ sessionWaitMs: 20 })
     const { id } = await registry.startUpload('app', 'sha256')

@@ -31,7 +31,7 @@ describe('RunningHash', () => {
 
   it('goes back to where it was marked, as often as it is asked, and on with other bytes', () => {
     const moves = fc.array(
-      fc.record({ length: lengths, move: fc.constantFrom('mark', 'rewind', 'rewind', 'nothing'), other: fc.nat(1000) }),
+      fc.record({ length: lengths, next: fc.constantFrom('mark', 'rewind', 'rewind', 'nothing'), other: fc.nat(1000) }),
       { maxLength: 8 }
     )
     fc.assert(
@@ -39,14 +39,14 @@ describe('RunningHash', () => {
         const hash = new RunningHash(algorithm)
         let bytes: Uint8Array = Buffer.of()
         let marked: Uint8Array = bytes
-        for (const { length, move, other } of run) {
+        for (const { length, next, other } of run) {
           const part = pattern.subarray(other, other + length)
           hash.update(part)
           bytes = Buffer.concat([bytes, part])
-          if (move === 'mark') {
+          if (next === 'mark') {
             hash.mark()
             marked = bytes
-          } else if (move === 'rewind') {
+          } else if (next === 'rewind') {
             hash.rewind()
             bytes = marked
           }

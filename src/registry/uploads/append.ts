@@ -44,8 +44,8 @@ export interface AppendUploadOptions extends AbortOptions {
 /**
  * Takes a body into a session whose lock is held; resolves with the session's new size.
  *
- * @throws {RegistryError} BLOB_UPLOAD_OUT_OF_ORDER; BLOB_TOO_LARGE, QUOTA_EXCEEDED: before the body is read when its length is known, else when it has
- * more than what fits
+ * @throws {RegistryError} BLOB_UPLOAD_OUT_OF_ORDER; BLOB_TOO_LARGE, QUOTA_EXCEEDED: before the body is read when its length is
+ * known, else when it has more than what fits
  */
 export async function append(
   registration: Registration,
@@ -58,18 +58,24 @@ export async function append(
   const { digest, ...abort } = options
   const at = startOf(sessions, id, session, body)
   const limit = await bodyLimit(registration, session.record.repository, digest, abort)
-  registration.bodies.set(id, body)
+  const { bodies, staging } = registration
+  bodies.set(id, body)
   try {
-    if (body.length === undefined) return await appendUnmeasured(registration, id, at, body, limit, abort)
-    return await appendMeasured(registration, id, at, body.bytes, body.length, limit, abort)
+    const { bytes, length } = body
+    if (length === undefined) return await appendUnmeasured(registration, id, bytes, limit, { ...abort, at })
+    const whole = at + length
+    if (limit !== undefined && whole > limit.most) throw limit.refusal(whole)
+    const size = await staging.append(id, bytes, { ...abort, at, limit: length, expected: length })
+    if (size !== whole) throw wrongLength(length, size - at)
+    return size
   } finally {
-    registration.bodies.delete(id)
+    bodies.delete(id)
   }
 }
 
 /**
- * Byte of the session that the body's first one becomes: where `Content-Range` says, else where the `Location` that it was sent to
- * said. What is staged from there on came in a body that broke off, or was confirmed by a 202 that the client never saw.
+ * Byte of the session that the body's first one becomes: where `Content-Range` says, else where the `Location` that it was
+ * sent to said. What is staged from there on came in a body that broke off, or was confirmed by a 202 that the client never saw.
  *
  * @throws {RegistryError} BLOB_UPLOAD_OUT_OF_ORDER
  */
@@ -81,34 +87,16 @@ function startOf(sessions: OpenSessions, id: string, { size }: Session, { start,
   return at
 }
 
-async function appendMeasured(
-  { staging }: Registration,
-  id: string,
-  at: number,
-  bytes: UploadBody['bytes'],
-  length: number,
-  limit: BodyLimit | undefined,
-  options: AbortOptions
-): Promise<number> {
-  const whole = at + length
-  if (limit !== undefined && whole > limit.most) throw limit.refusal(whole)
-  const size = await staging.append(id, bytes, { ...options, at, limit: length, expected: length })
-  if (size !== whole) throw wrongLength(length, size - at)
-  return size
-}
-
 async function appendUnmeasured(
   { staging }: Registration,
   id: string,
-  at: number,
-  body: UploadBody,
+  bytes: AsyncIterable<Uint8Array>,
   limit: BodyLimit | undefined,
-  options: AbortOptions
+  options: AbortOptions & { at: number }
 ): Promise<number> {
-  if (limit === undefined || limit.most === Number.POSITIVE_INFINITY)
-    return staging.append(id, body.bytes, { ...options, at })
+  if (limit === undefined || limit.most === Number.POSITIVE_INFINITY) return staging.append(id, bytes, options)
   try {
-    return await staging.append(id, body.bytes, { ...options, at, limit: Math.max(0, limit.most - at) })
+    return await staging.append(id, bytes, { ...options, limit: Math.max(0, limit.most - options.at) })
   } catch (error) {
     // There was no promise that it could break: what it has more of than is the quota's.
     if (error instanceof RegistryError && error.reason === 'SIZE_INVALID') throw limit.refusal()

@@ -37,7 +37,7 @@ export async function withSession<T>(
   options?: AbortOptions
 ): Promise<T> {
   const { sessionLocks, init } = registration
-  const stopWatching = sessionLocks.isTaken(id) ? endWhenSilent(registration, id) : undefined
+  const stopWatching = sessionLocks.isTaken(id) ? await watchHolder(registration, repository, id) : undefined
   const start = async () => {
     stopWatching?.()
     return work(await readSession(registration, repository, id, options))
@@ -53,8 +53,14 @@ export async function withSession<T>(
   }
 }
 
-/** Gives up the body that a session takes as soon as no byte of it has come for a while; returns how to stop that. */
-function endWhenSilent({ bodies, init }: Registration, id: string): () => void {
+/** Ends the body that a session of this repository takes as soon as it is silent; returns how to stop looking. */
+async function watchHolder(
+  { metadata, bodies, init }: Registration,
+  repository: string,
+  id: string
+): Promise<(() => void) | undefined> {
+  // Who may push here must not end what is pushed elsewhere.
+  if ((await metadata.upload(id))?.repository !== repository) return undefined
   const most = init.bodySilenceMs
   let timer: NodeJS.Timeout | undefined
   const look = (): void => {
