@@ -50,6 +50,7 @@ export const errorTable = {
   METHOD_NOT_ALLOWED: { code: 'UNSUPPORTED', status: 405, message: 'the operation is unsupported' },
   READ_ONLY: { code: 'UNSUPPORTED', status: 405, message: 'registry is in read-only mode' },
   UNSUPPORTED_MEDIA_TYPE: { code: 'UNSUPPORTED', status: 415, message: 'unsupported media type' },
+  EXPECTATION_FAILED: { code: 'UNSUPPORTED', status: 417, message: 'Expect: only 100-continue is understood' },
   HEADER_TOO_LARGE: { code: 'UNSUPPORTED', status: 431, message: 'request header fields too large' },
   URI_TOO_LONG: { code: 'UNSUPPORTED', status: 414, message: 'request target too long' },
   UNAUTHORIZED: { code: 'UNAUTHORIZED', status: 401, message: 'authentication required' },
@@ -61,6 +62,11 @@ export const errorTable = {
   STORAGE_FULL: { code: 'UNAVAILABLE', status: 507, message: 'no space left on the storage of this registry' },
   UNAVAILABLE: { code: 'UNAVAILABLE', status: 503, message: 'service unavailable' },
   CONTENT_CORRUPT: { code: 'UNAVAILABLE', status: 503, message: 'stored content no longer matches its digest' },
+  METADATA_DAMAGED: {
+    code: 'UNAVAILABLE',
+    status: 503,
+    message: 'the metadata of this registry is damaged: its log says where and what to do'
+  },
   UNKNOWN: { code: 'UNKNOWN', status: 500, message: 'unknown error' }
 } as const satisfies Record<string, { code: string; status: number; message: string }>
 

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { readFile, readlink } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { promisify } from 'node:util'
 
 /** A process as it can be recognised later, by another process and after pids were used again. */
@@ -11,10 +12,15 @@ export interface ProcessIdentity {
   boot?: string
   /** Linux: the pid namespace the pid belongs to; a container has one of its own. */
   namespace?: string
+  /** Linux: the name of the machine or container, which tells a machine that was started again from another one. */
+  host?: string
 }
 
-/** `foreign`: the pid belongs to another namespace (a container), so nothing here can say whether it lives. */
-export type Liveness = 'alive' | 'dead' | 'foreign'
+/**
+ * Whether the pid means something here. `here`: this boot and pid namespace; `container`: another pid namespace, or one
+ * that is not known; `boot`: this machine before it was started again, or another machine.
+ */
+export type Origin = 'here' | 'container' | 'boot'
 
 export async function identifySelf(): Promise<ProcessIdentity> {
   const [start, boot, namespace] = await Promise.all([startOf(process.pid), bootId(), pidNamespace()])
@@ -22,17 +28,27 @@ export async function identifySelf(): Promise<ProcessIdentity> {
     pid: process.pid,
     start: start ?? '',
     ...(boot === undefined ? {} : { boot }),
-    ...(namespace === undefined ? {} : { namespace })
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(boot === undefined ? {} : { host: hostname() })
   }
 }
 
-export async function livenessOf(identity: ProcessIdentity): Promise<Liveness> {
+export async function originOf(identity: ProcessIdentity): Promise<Origin> {
   const [boot, namespace] = await Promise.all([bootId(), pidNamespace()])
-  if (identity.boot !== undefined && boot !== undefined && identity.boot !== boot) return 'dead'
-  if (identity.namespace !== undefined && namespace !== undefined && identity.namespace !== namespace) return 'foreign'
+  if (identity.boot !== undefined && boot !== undefined && identity.boot !== boot) return 'boot'
+  // Undefined on both sides is a system without such names. On one side only it is a record of another kind of system.
+  return identity.boot === boot && identity.namespace === namespace ? 'here' : 'container'
+}
+
+/** Whether a process of this boot and pid namespace lives. */
+export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   const start = await startOf(identity.pid)
-  if (start !== undefined) return start === identity.start ? 'alive' : 'dead'
-  return isHidden(identity.pid) ? 'alive' : 'dead'
+  return start === undefined ? isHidden(identity.pid) : start === identity.start
+}
+
+/** Whether another boot was another machine's. One that is not named is taken for this one, started again. */
+export function isOtherMachine({ host }: ProcessIdentity): boolean {
+  return host !== undefined && host !== hostname()
 }
 
 /** `undefined` when there is no such process, or only its zombie, which holds nothing any more. */

@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('../src', import.meta.url))
  * Every layer with what it may import: `main → cli → node → {adapters} → registry, access → oci → errors`. An adapter
  * knows the use cases and what is below them, never another adapter.
  */
-const core = ['registry', 'access', 'oci', 'errors']
+const core = ['registry', 'access', 'oci', 'errors', 'file-access']
 const adapters = [
   'http',
   'ipfs',
@@ -38,11 +38,15 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   // Credentials, certificates and rules are all files that are followed.
   'file-watch': ['registry'],
   oci: ['errors'],
-  errors: []
+  errors: [],
+  // What the system refuses and why, for whoever opens a file that the operator named.
+  'file-access': []
 }
 
 /** Files at the top of `src/` that belong to a layer of another name. */
 const ofLayer: Readonly<Record<string, string>> = {
+  'data-folder-access.ts': 'data-folder',
+  'data-folder-identity.ts': 'data-folder',
   'data-folder-lock.ts': 'data-folder',
   'process-identity.ts': 'data-folder'
 }

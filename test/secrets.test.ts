@@ -210,7 +210,7 @@ describe.skipIf(!hasOpenssl)('secrets (needs: apt-get install openssl)', () => {
     // What commands say.
     said.push((await node.pinnace(['token', 'ls', '--all'], { env })).stdout)
     const printed = await command(['config', 'print', config], env)
-    expect(printed).toContain('secret not shown')
+    expect(printed).toContain('# storage.storj.accessgrant: set REGISTRY_STORAGE_STORJ_ACCESSGRANT or ')
     await command(['config', 'check', config], env)
     await command(['token', 'rm', secrets.madeUpToken, '--data', node.dataDir], env)
     await command(['ls', '--data', node.dataDir], env)

@@ -1,6 +1,7 @@
 import { createPublicKey, randomUUID, X509Certificate } from 'node:crypto'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { tryFolder } from '../file-access.ts'
 import { createKey, pkcs8 } from './keys.ts'
 
 /** A private key and the certificate for it with its chain, PEM. */
@@ -31,6 +32,13 @@ export class CertificateFolder {
 
   async open(): Promise<void> {
     await mkdir(this.path, { recursive: true, mode: 0o700 })
+  }
+
+  /** Whether {@link open} and {@link accountKey} could; changes nothing. @throws what they would */
+  async check(): Promise<void> {
+    await tryFolder(this.path)
+    const kept = await this.#read(accountFile)
+    if (kept !== undefined) pkcs8(kept)
   }
 
   /** The account's key, PEM; made and kept where there is none, before anybody is told of it. */

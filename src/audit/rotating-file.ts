@@ -1,5 +1,7 @@
+import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { tryFolder } from '../file-access.ts'
 
 export interface RotatingFileInit {
   path: string
@@ -26,6 +28,15 @@ export class RotatingFile {
     const rotating = new RotatingFile(init)
     await rotating.follow()
     return rotating
+  }
+
+  /** Whether {@link open} could open the file; changes nothing. @throws what the file system says */
+  static async check(path: string): Promise<void> {
+    await tryFolder(dirname(path))
+    const there = await stat(path).catch(missing)
+    if (there === undefined) return
+    const file = await open(path, constants.O_RDWR | constants.O_APPEND)
+    await file.close()
   }
 
   /**

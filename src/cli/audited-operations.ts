@@ -33,6 +33,8 @@ export function auditedOperations(operations: Operations, audit: AuditLog): Oper
       told({ action: 'delete', repository }, operations.removeRepository(repository, options)),
     collectGarbage: options => told({ action: 'admin', reference: '/gc' }, operations.collectGarbage(options)),
     scrub: options => told({ action: 'admin', reference: '/scrub' }, operations.scrub(options)),
+    removeQuarantined: (name, options) =>
+      told({ action: 'admin', reference: `/quarantine/remove ${name}` }, operations.removeQuarantined(name, options)),
     createToken: (wanted, options) =>
       told({ action: 'token', reference: wanted.name }, operations.createToken(wanted, options)),
     removeToken: async nameOrId => {

@@ -1,12 +1,9 @@
-import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asksWho } from '../config/exposure.ts'
 import type { Config } from '../config.ts'
-import { DataFolderLocked, findHolder } from '../data-folder.ts'
+import { DataFolderLocked, findHolder, requireDataFolder } from '../data-folder.ts'
 import { auditedOperations } from './audited-operations.ts'
-import { exitCodes } from './exit-codes.ts'
-import { CommandFailure } from './explain.ts'
 import { localOperations } from './local-operations.ts'
 import { createLog } from './log.ts'
 import type { Operations } from './operations.ts'
@@ -25,7 +22,9 @@ const pause = 100
  * The node that the command line names: elsewhere, by its admin API; or that of a data folder, asked over its socket when
  * it runs, opened here when nobody has it.
  *
- * @throws {CommandFailure} `notFound` without a data folder, `busy` when a process has it that cannot be asked
+ * @throws {NoDataFolder}
+ * @throws {DataFolderUnusable} when this user may not read it, or should not write it
+ * @throws {DataFolderLocked} when a process has it that cannot be asked
  */
 export async function connect(shell: Shell): Promise<Operations> {
   const host = await remoteHost(shell, process.env)
@@ -35,16 +34,15 @@ export async function connect(shell: Shell): Promise<Operations> {
   }
   const { config } = await readSettings(shell)
   const folder = resolve(config.storage.filesystem.rootdirectory)
-  if ((await stat(folder).catch(() => undefined)) === undefined) {
-    const name = 'start a node with "pinnace serve", or name its folder with --data or its file with --config'
-    throw new CommandFailure(exitCodes.notFound, `there is no data folder ${folder}: ${name}`)
-  }
+  await requireDataFolder(folder)
   const giveUp = Date.now() + patience
   for (;;) {
     const operations = (await ask(folder, config)) ?? (await open(config, shell))
     if (operations instanceof DataFolderLocked) {
       // A node that starts has the folder before it has its socket; any other command keeps it to itself.
-      if (operations.holder.command !== 'serve' || Date.now() > giveUp) throw operations
+      const { holder, because } = operations
+      if (holder.command !== 'serve' || because === 'silent' || because === 'machine') throw operations
+      if (Date.now() > giveUp) throw operations
       await sleep(pause, undefined, { signal: shell.signal })
     } else return operations
   }

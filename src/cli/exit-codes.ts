@@ -16,9 +16,9 @@ const meanings: Record<ExitCode, string> = {
   0: 'done',
   1: 'failed; the message says why',
   2: 'wrong usage, or a configuration that cannot be used',
-  3: 'no such repository, tag, manifest, token, key or data folder',
+  3: 'no such repository, tag, manifest, token, key, file or data folder',
   4: 'the data folder is in use by another process that cannot be asked',
-  5: 'scrub found damage that is not repaired',
+  5: 'something is damaged or lost and not repaired: scrub names it',
   130: 'interrupted (SIGINT); a serving node: by the second one',
   143: 'terminated (SIGTERM); a serving node: by the second one'
 }

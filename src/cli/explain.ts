@@ -1,6 +1,7 @@
 import { ConfigError } from '../config/problem.ts'
-import { DataFolderLocked } from '../data-folder.ts'
+import { DataFolderLocked, DataFolderOfAnother } from '../data-folder.ts'
 import { RegistryError, RegistryErrors } from '../errors.ts'
+import { asUser } from './as-user.ts'
 import { type ExitCode, exitCodes } from './exit-codes.ts'
 import { Interrupted } from './interrupt.ts'
 
@@ -23,17 +24,28 @@ const outspoken: Record<string, ExitCode> = {
   MetadataLocked: exitCodes.busy,
   IpfsSettingError: exitCodes.usage,
   KeyFormatError: exitCodes.failure,
+  ListenError: exitCodes.failure,
   DataFolderUnusable: exitCodes.failure,
+  NoDataFolder: exitCodes.notFound,
   LayoutError: exitCodes.failure,
-  SchemaUnsupported: exitCodes.failure
+  SchemaUnsupported: exitCodes.failure,
+  MetadataMissing: exitCodes.failure,
+  MetadataUnusable: exitCodes.failure
 }
 
-/** What a person is told about a failure, and the exit status. Sentences only; no stack of an expected error. */
-export function explain(error: unknown): { message: string; exitCode: ExitCode } {
+/**
+ * What a person is told about a failure, and the exit status. Sentences only; no stack of an expected error.
+ *
+ * @param argv what was typed behind `pinnace`, to be shown as it should have been
+ */
+export function explain(error: unknown, argv: readonly string[] = ['…']): { message: string; exitCode: ExitCode } {
   if (error instanceof Interrupted) return { message: 'interrupted', exitCode: error.exitCode }
   if (error instanceof CommandFailure) return { message: error.message, exitCode: error.exitCode }
   if (error instanceof ConfigError) return { message: configSentences(error), exitCode: exitCodes.usage }
   if (error instanceof DataFolderLocked) return { message: error.message, exitCode: exitCodes.busy }
+  if (error instanceof DataFolderOfAnother) {
+    return { message: `${error.message}. Type: ${asUser(error.owner, argv)}`, exitCode: exitCodes.failure }
+  }
   if (error instanceof Error && error.name in outspoken) {
     return { message: error.message, exitCode: outspoken[error.name] ?? exitCodes.failure }
   }

@@ -46,6 +46,8 @@ export function localOperations(node: LocalNode, { registryHost, authenticating 
     },
     collectGarbage: options => registry.collectGarbage(options),
     scrub: options => registry.scrub(options),
+    quarantine: options => registry.listQuarantine(options),
+    removeQuarantined: (name, options) => registry.removeQuarantined(name, options),
     createToken: async wanted => {
       const { token, record } = await tokens.create(wanted)
       return { token, record: listed(record), authenticating }

@@ -5,6 +5,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { ManifestReference } from '../oci/reference.ts'
 import type { AbortOptions } from '../registry/ports.ts'
 import type {
+  AsideFile,
   GcOptions,
   GcReport,
   Inspection,
@@ -58,6 +59,10 @@ export interface Operations extends AsyncDisposable {
   untagged(options?: AbortOptions & { repository?: string }): AsyncIterable<UntaggedManifest>
   collectGarbage(options?: GcOptions): Promise<GcReport>
   scrub(options?: ScrubOptions): Promise<ScrubReport>
+  /** Files under `quarantine/`, in no order. */
+  quarantine(options?: AbortOptions): AsyncIterable<AsideFile>
+  /** @throws {RegistryError} NOT_FOUND */
+  removeQuarantined(name: string, options?: AbortOptions): Promise<void>
   /** @throws {RegistryError} REQUEST_INVALID, NAME_INVALID for a pattern */
   createToken(wanted: NewToken, options?: AbortOptions): Promise<CreateTokenResponse>
   /** @param options - `all`: also those that clients keep instead of a password */

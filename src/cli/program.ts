@@ -6,6 +6,7 @@ import { registerId } from './commands/id.ts'
 import { registerInspect } from './commands/inspect.ts'
 import { registerKey } from './commands/key.ts'
 import { registerLs } from './commands/ls.ts'
+import { registerQuarantine } from './commands/quarantine.ts'
 import { registerRm } from './commands/rm.ts'
 import { registerScrub } from './commands/scrub.ts'
 import { registerServe } from './commands/serve.ts'
@@ -27,6 +28,7 @@ const commands: readonly Register[] = [
   registerRm,
   registerGc,
   registerScrub,
+  registerQuarantine,
   registerToken,
   registerUser,
   registerConfig,

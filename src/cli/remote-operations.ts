@@ -1,5 +1,6 @@
 import type { NewToken } from '../access/new-token.ts'
 import { RegistryError } from '../errors.ts'
+import type { QuarantineLine, RemoveAsideRequest } from '../http/control/quarantine-protocol.ts'
 import type {
   CreateTokenRequest,
   CreateTokenResponse,
@@ -29,6 +30,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { ManifestReference } from '../oci/reference.ts'
 import type { AbortOptions } from '../registry/ports.ts'
 import type {
+  AsideFile,
   GcOptions,
   GcReport,
   RepositoryRemoval,
@@ -179,23 +181,35 @@ class RemoteOperations implements Operations {
     }
   }
 
-  async collectGarbage({ signal, onProgress, ...request }: GcOptions = {}): Promise<GcReport> {
+  async collectGarbage({ signal, onProgress, onWait, ...request }: GcOptions = {}): Promise<GcReport> {
     const body: GcRequest = request
     for await (const line of this.#client.lines<GcLine>('POST', '/gc', body, { ...(signal && { signal }) })) {
       if ('result' in line) return line.result
-      if ('progress' in line) onProgress?.(line.progress)
+      if ('waiting' in line) onWait?.(line.waiting)
+      else if ('progress' in line) onProgress?.(line.progress)
     }
     throw cut()
   }
 
-  async scrub({ signal, onProgress, onDamage, ...request }: ScrubOptions = {}): Promise<ScrubReport> {
+  async scrub({ signal, onProgress, onDamage, onIncomplete, ...request }: ScrubOptions = {}): Promise<ScrubReport> {
     const body: ScrubRequest = request
     for await (const line of this.#client.lines<ScrubLine>('POST', '/scrub', body, { ...(signal && { signal }) })) {
       if ('result' in line) return line.result
       if ('damage' in line) onDamage?.(line.damage)
+      else if ('incomplete' in line) onIncomplete?.(line.incomplete)
       else if ('progress' in line) onProgress?.(line.progress)
     }
     throw cut()
+  }
+
+  async *quarantine(options?: AbortOptions): AsyncGenerator<AsideFile> {
+    for await (const { file } of this.#client.lines<QuarantineLine>('GET', '/quarantine', undefined, options))
+      yield file
+  }
+
+  async removeQuarantined(name: string, options?: AbortOptions): Promise<void> {
+    const request: RemoveAsideRequest = { name }
+    await this.#client.call('POST', '/quarantine/remove', request, options)
   }
 
   createToken(wanted: NewToken, options?: AbortOptions): Promise<CreateTokenResponse> {

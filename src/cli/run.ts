@@ -21,7 +21,7 @@ export async function run(argv: readonly string[]): Promise<ExitCode> {
   } catch (error) {
     // Commander has told its own errors; asking for help or version is none.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
-    const { message, exitCode: failed } = explain(isAbort(error) && signal.aborted ? signal.reason : error)
+    const { message, exitCode: failed } = explain(isAbort(error) && signal.aborted ? signal.reason : error, argv)
     terminal.err.write(`${paint(terminal.err, 'red', 'pinnace:')} ${message}\n`)
     return failed
   }

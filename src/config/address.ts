@@ -13,7 +13,9 @@ const hostName = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_
  */
 export function readAddress(text: string, net: 'tcp' | 'unix' = 'tcp'): ListenAddress | undefined {
   if (net === 'unix')
-    return text.length > 0 && text.length <= 104 && !text.includes('\0') ? { kind: 'unix', path: text } : undefined
+    return text.length > 0 && Buffer.byteLength(text) <= 104 && !text.includes('\0')
+      ? { kind: 'unix', path: text }
+      : undefined
   const match = /^(?:\[([0-9a-f:.]+(?:%[\w.-]+)?)\]|([^:[\]]*)):(\d{1,5})$/i.exec(text)
   if (match === null) return undefined
   const [, bracketed, named] = match

@@ -5,13 +5,17 @@ import { type Finding, findingAt } from './finding.ts'
 import { showValue } from './problem.ts'
 import type { Config } from './schema.ts'
 
-/** What `auth` and `access` ask of each other. */
-export function* checkAccess(config: Config): Generator<Finding> {
-  const { auth, access } = config
-  if (auth.htpasswd !== undefined && auth.token !== undefined) {
+/** What the parts of `auth` ask of each other. */
+export function* checkSignIn({ htpasswd, token }: Config['auth']): Generator<Finding> {
+  if (htpasswd !== undefined && token !== undefined) {
     yield findingAt('auth', 'both htpasswd and token are given; write one, the other would be passed over')
   }
-  if (auth.token !== undefined) yield* checkToken(auth.token)
+  if (token !== undefined) yield* checkToken(token)
+}
+
+/** What `access` asks of `auth`. */
+export function* checkRules(config: Config): Generator<Finding> {
+  const { auth, access } = config
   if (access === 'open') {
     const guarded = auth.htpasswd !== undefined ? 'htpasswd' : auth.token !== undefined ? 'token' : undefined
     if (guarded !== undefined)

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { readDuration } from './duration.ts'
 import type { Environment } from './environment.ts'
@@ -14,6 +15,9 @@ export interface Circumstances {
 
 /** Where distribution keeps its data when `storage.filesystem` does not say. */
 const distributionFolder = '/var/lib/registry'
+
+/** Of `ipfs.limits.sockets`. */
+export const defaultSockets = 4096
 
 /** Fills in, in `config`, the defaults that are no constants; the others are in the schema. */
 export function fillDefaults(config: Record<string, unknown>, circumstances: Circumstances): void {
@@ -47,6 +51,15 @@ export function fillDefaults(config: Record<string, unknown>, circumstances: Cir
     check.enabled ??= !hasFile
     check.threshold ||= hasFile ? 1 : 3
   }
+  fillLimits(config)
+}
+
+function fillLimits(config: Record<string, unknown>): void {
+  const limits = sectionOf(config, 'ipfs', 'limits')
+  if (limits !== undefined) limits.hashing ??= Math.min(256, Math.max(1, availableParallelism() - 1))
+  const client = sectionOf(config, 'ipfs', 'limits', 'client')
+  const sockets = typeof limits?.sockets === 'number' ? limits.sockets : defaultSockets
+  if (client !== undefined) client.connections ??= Math.ceil(sockets / 2)
 }
 
 /** The section at a path, made when it is missing; `undefined` when something of another kind stands there. */

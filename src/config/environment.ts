@@ -3,8 +3,10 @@ import { annotations } from './fields.ts'
 import { foreignKey } from './foreign.ts'
 import { listOf, recordValue, variableName } from './keys.ts'
 import { takesText } from './leaf.ts'
+import { nearestVariable, variableKeys } from './nearest.ts'
 import { parseYaml } from './parse-yaml.ts'
 import { type Place, type Problem, problemAt } from './problem.ts'
+import { isServiceVariable } from './service-variables.ts'
 import { emptyMap, expandShorthand, isNull, type ListNode, type MapNode, type Node, textNode } from './tree.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -17,6 +19,8 @@ export interface Overridden {
   root: Node
   /** Variables that had a meaning. */
   used: string[]
+  /** Variables that name no key. */
+  ignored: string[]
   problems: Problem[]
   warnings: string[]
 }
@@ -36,7 +40,7 @@ class Wrong extends Error {
 export function overridingVariables(environment: Environment): [name: string, value: string][] {
   return Object.entries(environment)
     .filter((entry): entry is [string, string] => entry[0].startsWith(prefix) && entry[1] !== undefined)
-    .filter(([name]) => name !== fileVariable)
+    .filter(([name, value]) => name !== fileVariable && !isServiceVariable(name, value))
     .sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
@@ -52,7 +56,12 @@ export function applyEnvironment(
   environment: Environment,
   secretFiles: ReadonlyMap<string, string>
 ): Overridden {
-  const result: Overridden = { root, used: [], problems: [], warnings: [] }
+  const result: Overridden = { root, used: [], ignored: [], problems: [], warnings: [] }
+  const keys = variableKeys(schema)
+  // Not `auth` itself, below which any name is a provider: that is a foreign key, which stops the start.
+  const guards = keys
+    .filter(key => annotations(key.schema).guard === true && key.name.includes('.'))
+    .map(({ variable }) => variable)
   for (const [name, value] of overridingVariables(environment)) {
     const variable = new Variable(name, value, environment, secretFiles)
     try {
@@ -60,8 +69,17 @@ export function applyEnvironment(
       result.used.push(name)
     } catch (error) {
       if (error instanceof Wrong) result.problems.push(error.problem)
-      else if (error instanceof Unrecognized) result.warnings.push(`ignoring unrecognized environment variable ${name}`)
-      else throw error
+      else if (error instanceof Unrecognized) {
+        const near = nearestVariable(name, keys)
+        const instead = near === undefined ? 'docs/configuration.md lists all' : `the nearest is ${near.variable}`
+        if (guards.some(guard => name.startsWith(`${guard}_`))) {
+          const sentence = `this names no key, and what was to guard the registry is not passed over; ${instead}`
+          result.problems.push(problemAt({ source: name }, sentence))
+        } else {
+          result.ignored.push(name)
+          result.warnings.push(`${name} names no key of the configuration and is ignored; ${instead}`)
+        }
+      } else throw error
     }
   }
   return result

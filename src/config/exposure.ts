@@ -44,3 +44,12 @@ type AccessRules = Extract<Config['access'], readonly unknown[]>
 export function accessRules({ access }: Config): AccessRules {
   return typeof access === 'object' ? access : []
 }
+
+/** What holds while `access` is not set. */
+export function accessInForce(config: Config): string {
+  if (config.auth.token !== undefined) return 'the tokens of the server at auth.token say what their holders may'
+  if (config.auth.htpasswd !== undefined) return 'users pull and push everything'
+  return exposedBy(config) === undefined
+    ? 'nobody is asked for a password and everybody may do everything'
+    : 'nobody is asked for a password and everybody may pull and push'
+}

@@ -75,7 +75,7 @@ export function text(init: KeyInit<string>) {
 
 /** A path of the file system. */
 export function path(init: KeyInit<string>) {
-  return Type.String({ ...init, format: 'no-nul', minLength: 1, noun: 'a path', write: 'the path of a file or folder' })
+  return Type.String({ ...init, format: 'path', minLength: 1, noun: 'a path', write: 'the path of a file or folder' })
 }
 
 export function secret(init: KeyInit<string>) {

@@ -6,10 +6,8 @@ import { isPattern as isRepositoryPattern, wrongPattern } from '../access/patter
 import { wrongRuleSubject } from '../access/rule-subject.ts'
 import { readDuration } from './duration.ts'
 import { isPattern } from './pattern.ts'
+import { showValue } from './problem.ts'
 import { readSize, readSizeOrShare } from './size.ts'
-
-/** What takes the place of a secret in `config print`; refused when read back as one. */
-export const redacted = '(secret not shown)'
 
 /** Texts with a grammar, by the `format` of their schema. Pure functions; TypeBox knows formats by one table. */
 const formats: Record<string, (text: string) => boolean> = {
@@ -34,12 +32,18 @@ const formats: Record<string, (text: string) => boolean> = {
   // Stands between quotes in a header (RFC 9110, section 5.6.4).
   quotable: text => /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(text),
   'no-nul': text => !text.includes('\0'),
+  path: text => !text.includes('\0') && !beginsAtHome(text),
   'header-value': text => /^[\t\x20-\x7e\x80-\xff]*$/.test(text),
-  secret: text => text !== redacted && !/[\0\r\n]/.test(text)
+  secret: text => !/[\0\r\n]/.test(text)
 }
 
 /** What is wrong with a text and what to write, where the schema's own words would not do. */
 const explanations: Record<string, (text: string) => string | undefined> = {
+  'go-duration': explainDays,
+  path: text =>
+    beginsAtHome(text)
+      ? `${showValue(text)}: only a shell reads ~ as a home folder; write the whole path, such as /home/ada${text.replace(/^~[^/]*/, '')}`
+      : undefined,
   'repository-pattern': text => (isRepositoryPattern(text) ? undefined : wrongPattern(text)),
   'rule-subject': wrongRuleSubject
 }
@@ -49,6 +53,19 @@ export function explainFormat(format: unknown, value: unknown): string | undefin
 }
 
 for (const [name, check] of Object.entries(formats)) FormatRegistry.Set(name, check)
+
+/** `~`, `~/x`, `~ada/x`. A file whose name begins so can be written as `./~x`. */
+function beginsAtHome(text: string): boolean {
+  return /^~(?:$|[\w.-]*\/)/.test(text)
+}
+
+/** Go has no unit longer than an hour, as days are not all of one length. */
+function explainDays(text: string): string | undefined {
+  const [, amount, unit] = /^(\d{1,5})([dw])$/i.exec(text.trim()) ?? []
+  if (amount === undefined || unit === undefined) return undefined
+  const days = Number(amount) * (unit.toLowerCase() === 'w' ? 7 : 1)
+  return `${showValue(text)} is not a duration: the longest unit is the hour; write ${days * 24}h`
+}
 
 function isWebUrl(text: string): boolean {
   const url = URL.parse(text)

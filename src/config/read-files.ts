@@ -41,17 +41,20 @@ export async function readText(file: string, limit: number): Promise<{ text: str
   }
 }
 
-/** Names of the variables `<NAME>_FILE`, one for every secret of the schema. */
-export function secretFileVariables(schema: TSchema): Set<string> {
-  const names = new Set<string>()
-  for (const key of walkKeys(schema)) {
-    if (annotations(key.schema).secret !== true) continue
-    names.add(`${key.variable}_FILE`)
+/** Whether a name is `<NAME>_FILE` of a secret of the schema; an index and the key of a map may be any. */
+export function secretFileNames(schema: TSchema): (name: string) => boolean {
+  const patterns: RegExp[] = []
+  for (const { name, variable, schema: key } of walkKeys(schema)) {
+    if (annotations(key).secret !== true) continue
     // The spelling with the dash that `docker run -e` and compose files can set.
-    const last = key.name.slice(key.name.lastIndexOf('.') + 1)
-    names.add(`${key.variable.slice(0, -last.length)}${last.toUpperCase()}_FILE`)
+    const last = name.slice(name.lastIndexOf('.') + 1).toUpperCase()
+    const dashed = last.includes('-') ? [`${variable.slice(0, -last.length)}${last}`] : []
+    for (const spelling of [variable, ...dashed]) {
+      const any = spelling.replaceAll('<NAME>', '[^_]+').replaceAll(/_0(?=_|$)/g, '_\\d{1,6}')
+      patterns.push(new RegExp(`^${any}_FILE$`))
+    }
   }
-  return names
+  return name => patterns.some(pattern => pattern.test(name))
 }
 
 /** Reads the files that `<NAME>_FILE` variables name. A last newline is no part of the secret; nothing is YAML there. */
@@ -61,9 +64,9 @@ export async function readSecretFiles(
 ): Promise<{ contents: Map<string, string>; problems: Problem[] }> {
   const contents = new Map<string, string>()
   const problems: Problem[] = []
-  const names = secretFileVariables(schema)
+  const isSecretFile = secretFileNames(schema)
   for (const [name, file] of overridingVariables(environment)) {
-    if (!names.has(name) || file === '') continue
+    if (!isSecretFile(name) || file === '') continue
     const read = await readText(file, secretLimit)
     const text = 'text' in read ? read.text.replace(/\r?\n$/, '') : undefined
     // Not the path: whoever mistook the variable for the secret itself would read it in a log.

@@ -15,14 +15,17 @@ Pinnace starts without any. What it reads, in this order, the later over the ear
 4. \`--data DIR\` on the command line, for the data folder.
 
 The file has the form of distribution's \`config.yml\`, and keys that both have mean the same; where Pinnace's default is
-another, it is said below. \`pinnace config check config.yml\` lists everything wrong with a file, each with its line;
-\`pinnace config print\` shows what the node would run with, secrets left out.
+another, it is said below. \`pinnace config check config.yml\` lists everything wrong with a file, each with its line, and all else that would keep the node from starting;
+\`pinnace config print\` shows what the node would run with, as a file that is accepted again: in the place of a secret is a comment
+with the variables that set it.
 
 ## The file
 
 YAML, one document of at most 1 MiB, with \`version: 0.1\` in it. Durations are Go's: \`10s\`, \`1h30m\`, \`168h\`; a bare
 number is nanoseconds, as it is to distribution. Sizes are \`4MiB\`, \`4M\` (powers of 1024), \`4MB\` (powers of 1000) or
 bytes. A single value stands for a list of one. A key with nothing after it is unset.
+
+Paths are whole or relative to the folder the node is started in; \`~\` is not expanded, and refused.
 
 A key that nobody knows is an error, with the nearest one that exists. A setting of distribution that Pinnace does not
 have is a warning, except where ignoring it would open the registry: then the node does not start.
@@ -41,8 +44,9 @@ is wanted and the value is no YAML scalar, it is taken as it is (\`REGISTRY_HTTP
 - A secret: besides its own variable, \`<NAME>_FILE\` names a file that holds it, taken as it is but for a last newline.
   Setting both is an error.
 
-A variable that begins with \`REGISTRY_\` and names no key is ignored with a warning, as distribution does: container
-platforms set such names for a service that is called "registry".
+A variable that begins with \`REGISTRY_\` and names no key is ignored with a warning that says the nearest, as distribution does; below
+\`auth.htpasswd\` and \`auth.token\` it stops the start, because the registry would be open without it. What Kubernetes sets for a service
+that is called "registry" or "registry-…" (\`REGISTRY_AUTH_SERVICE_HOST\`, \`REGISTRY_PORT=tcp://…\`) is passed over, whatever its name.
 
 ## Who may do what
 

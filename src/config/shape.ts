@@ -1,9 +1,9 @@
 import { KindGuard, type TObject, type TSchema } from '@sinclair/typebox'
-import { closest, distance } from 'fastest-levenshtein'
 import { annotations } from './fields.ts'
 import { foreignKey, judgeForeign } from './foreign.ts'
 import { listOf, recordValue, schemaKeys } from './keys.ts'
 import { readLeaf } from './leaf.ts'
+import { nearestKey } from './nearest.ts'
 import { type Place, type Problem, problemAt, showKey, showPlace } from './problem.ts'
 import { isBlank, isNull, type MapNode, type Node } from './tree.ts'
 
@@ -14,6 +14,8 @@ export interface Shaped {
   places: Map<string, Place>
   problems: Problem[]
   warnings: string[]
+  /** Keys that somebody probably meant who wrote others: their defaults are not what is wanted. */
+  meant: string[]
 }
 
 export function pointerOf(parent: string, key: string): string {
@@ -22,7 +24,7 @@ export function pointerOf(parent: string, key: string): string {
 
 /** Reads the tree by the schema: `0123` is text where text is wanted, one value is a list of one, null is unset. */
 export function shape(root: Node, schema: TSchema): Shaped {
-  const shaped: Shaped = { value: undefined, places: new Map(), problems: [], warnings: [] }
+  const shaped: Shaped = { value: undefined, places: new Map(), problems: [], warnings: [], meant: [] }
   shaped.value = new Shaper(shaped, schema).read(root, schema, '', '')
   return shaped
 }
@@ -87,31 +89,18 @@ class Shaper {
   #notOurs(key: string, node: Node, parent: MapNode, siblings: readonly string[]): void {
     const verdict = foreignKey(key) !== undefined ? judgeForeign(key, node, parent) : undefined
     if (verdict === undefined) {
-      const sentence = `${showKey(key)} is not a key of the configuration; the nearest is ${this.#nearest(key, siblings)}`
+      const nearest = nearestKey(key, siblings, this.#keys)
+      if (nearest !== undefined) this.#shaped.meant.push(nearest)
+      const instead = nearest === undefined ? 'docs/configuration.md lists all' : `the nearest is ${nearest}`
+      const sentence = `${showKey(key)} is not a key of the configuration; ${instead}`
       this.#shaped.problems.push(problemAt(node.place, sentence, key))
     } else if ('stop' in verdict) this.#shaped.problems.push(problemAt(node.place, verdict.stop, key))
     else this.#shaped.warnings.push(`${showPlace(node.place)}: ${verdict.warning}`)
-  }
-
-  /** The key of that name elsewhere (`rootdirectory` written one level too high), else the sibling spelled most like it. */
-  #nearest(key: string, siblings: readonly string[]): string {
-    const dot = key.lastIndexOf('.')
-    const name = key.slice(dot + 1)
-    const lower = name.toLowerCase()
-    const sibling = siblings.find(known => isBeginning(lower, known)) ?? closest(lower, [...siblings])
-    const elsewhere = this.#keys.find(known => known.endsWith(`.${name}`))
-    if (elsewhere !== undefined && !isBeginning(lower, sibling) && distance(name, sibling) > 2) return elsewhere
-    return `${key.slice(0, dot + 1).replace(/\[\d+\]/g, '[]')}${sibling}`
   }
 }
 
 function isEmpty(node: Node): boolean {
   return node.kind === 'map' ? node.entries.size === 0 : isNull(node)
-}
-
-/** `arch` of `architecture`, `network` of `net`. */
-function isBeginning(a: string, b: string): boolean {
-  return Math.min(a.length, b.length) > 2 && (a.startsWith(b) || b.startsWith(a))
 }
 
 /** Stands for a list or section where neither belongs: it fails every schema, and no default merges with it. */

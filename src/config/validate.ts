@@ -5,14 +5,17 @@ import { explainFormat } from './formats.ts'
 import { holdsSecret, listOf } from './keys.ts'
 import { type Place, type Problem, problemAt, showKey, showValue } from './problem.ts'
 
-/** Everything in `value` that the schema does not allow, each with its key, place, value and what to write instead. */
-export function validate(schema: TSchema, value: unknown, places: ReadonlyMap<string, Place>): Problem[] {
+/**
+ * Everything in `value` that the schema does not allow, by JSON pointer, each with its key, place, value and what to write
+ * instead.
+ */
+export function validate(schema: TSchema, value: unknown, places: ReadonlyMap<string, Place>): Map<string, Problem> {
   const problems = new Map<string, Problem>()
   for (const error of innermost(Value.Errors(schema, value))) {
     // A value may fail several rules; the first says it.
     if (!problems.has(error.path)) problems.set(error.path, describe(error, places))
   }
-  return [...problems.values()]
+  return problems
 }
 
 /** A list where a list or a word may stand is told what is wrong in it, not that it is neither. */
@@ -59,6 +62,11 @@ export function placeOf(pointer: string, places: ReadonlyMap<string, Place>): Pl
     if (place !== undefined) return place
   }
   return undefined
+}
+
+/** `http.addr[0]` as `/http/addr/0`; of keys of words and indexes alone. */
+export function pointerOfKey(key: string): string {
+  return `/${key.replaceAll(/\[(\d+)\]/g, '/$1').replaceAll('.', '/')}`
 }
 
 /** `/http/addr/0` as `http.addr[0]`. */

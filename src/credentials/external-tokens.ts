@@ -5,7 +5,7 @@ import { RegistryError } from '../errors.ts'
 import type { Log } from '../registry/ports.ts'
 import { UntrustedChain, verifyChain } from './certificate-chain.ts'
 import { derOf, keyOfJwk, parseJwks, parseRootBundle, type RootBundle, type TrustedKey } from './trusted-keys.ts'
-import { type WatchedFileInit, watchFile } from './watched-file.ts'
+import { bothOpened, type WatchedFileInit, watchFile } from './watched-file.ts'
 
 export interface ExternalTokensComponents {
   clock: Clock
@@ -50,30 +50,22 @@ export interface OpenExternalTokens extends ExternalTokens {
   close(): Promise<void>
 }
 
-/** @throws {CredentialFileError} */
+/** @throws {CredentialFileError} or an `AggregateError` of two */
 export async function openExternalTokens(
   components: ExternalTokensComponents,
   init: ExternalTokensInit
 ): Promise<OpenExternalTokens> {
   const { rootcertbundle, jwks, pollMs, settleMs } = init
   const times = { ...(pollMs === undefined ? {} : { pollMs }), ...(settleMs === undefined ? {} : { settleMs }) }
-  const files: { close(): Promise<void> }[] = []
-  const watched = async <T>(path: string, parse: (text: string) => Promise<T>): Promise<() => T> => {
-    const file = await watchFile(components, { path, parse, ...times })
-    files.push(file)
-    return () => file.content
-  }
-  const close = async () => {
-    await Promise.all(files.map(file => file.close()))
-  }
-  try {
-    const bundle = rootcertbundle === undefined ? undefined : await watched(rootcertbundle, parseRootBundle)
-    const set = jwks === undefined ? undefined : await watched(jwks, parseJwks)
-    const trust = () => ({ ...(bundle?.() ?? noBundle), set: set?.() ?? [] })
-    return { verify: token => verify(token, trust(), components.clock, init), close }
-  } catch (error) {
-    await close()
-    throw error
+  const watched = async <T>(path: string | undefined, parse: (text: string) => Promise<T>) =>
+    path === undefined ? undefined : watchFile(components, { path, parse, ...times })
+  const [bundle, set] = await bothOpened(watched(rootcertbundle, parseRootBundle), watched(jwks, parseJwks))
+  const trust = () => ({ ...(bundle?.content ?? noBundle), set: set?.content ?? [] })
+  return {
+    verify: token => verify(token, trust(), components.clock, init),
+    close: async () => {
+      await Promise.all([bundle?.close(), set?.close()])
+    }
   }
 }
 

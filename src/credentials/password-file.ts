@@ -1,9 +1,10 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { PasswordEntry, PasswordFile } from '../access/ports.ts'
+import { shellWord } from '../file-access.ts'
 import type { Log } from '../registry/ports.ts'
 import { parseGroups } from './parse-groups.ts'
 import { costOf, parseHtpasswd } from './parse-htpasswd.ts'
-import { type WatchedFile, type WatchedFileInit, watchFile } from './watched-file.ts'
+import { bothOpened, type WatchedFile, type WatchedFileInit, watchFile } from './watched-file.ts'
 
 export interface PasswordFileComponents {
   log: Log
@@ -24,40 +25,48 @@ const defaultCost = 12
 /**
  * Opens users and groups, and follows their files.
  *
- * @throws {CredentialFileError} naming file and line; a file that is not there is made by nobody but the operator
- *   (CVE-2026-4404)
+ * @throws {CredentialFileError} naming file and line, or an `AggregateError` of two; a file that is not there is made by nobody
+ *   but the operator (CVE-2026-4404)
  */
 export async function openPasswordFile(
   components: PasswordFileComponents,
   { path, groups: groupsPath, ...times }: PasswordFileInit
 ): Promise<PasswordFile> {
+  let users: WatchedFile<Map<string, string>> | undefined
   let groups: WatchedFile<Map<string, string[]>> | undefined
   let entries = new Map<string, PasswordEntry>()
   let costs: readonly number[] = []
   const join = () => {
-    entries = entriesOf(users.content, groups?.content)
+    if (users !== undefined) entries = entriesOf(users.content, groups?.content)
   }
   const count = () => {
-    costs = costsOf(components.log, path, users.content)
+    if (users !== undefined) costs = costsOf(components.log, path, users.content)
     join()
   }
-  const users = await watchFile(components, { path, parse: parseHtpasswd, changed: count, secret: true, ...times })
-  try {
-    if (groupsPath !== undefined)
-      groups = await watchFile(components, { path: groupsPath, parse: parseGroups, changed: join, ...times })
-  } catch (error) {
-    await users.close()
-    throw error
-  }
+  const passwords = { path, parse: parseHtpasswd, changed: count, secret: true, make: makeUser(path) }
+  const openGroups = async (file: string) =>
+    watchFile(components, { path: file, parse: parseGroups, changed: join, make: makeGroup(file), ...times })
+  ;[users, groups] = await bothOpened(
+    watchFile(components, { ...passwords, ...times }),
+    groupsPath === undefined ? Promise.resolve(undefined) : openGroups(groupsPath)
+  )
   count()
   const pepper = randomBytes(32)
   return {
     entry: name => entries.get(name),
     decoy: name => decoyOf(costs, pepper, name),
     async close() {
-      await Promise.all([users.close(), groups?.close()])
+      await Promise.all([users?.close(), groups?.close()])
     }
   }
+}
+
+function makeUser(path: string): string {
+  return `pinnace user hash NAME >> ${shellWord(path)}`
+}
+
+function makeGroup(path: string): string {
+  return `echo 'GROUP: NAME NAME' >> ${shellWord(path)}`
 }
 
 const none: readonly string[] = []

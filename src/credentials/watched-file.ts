@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises'
+import { errnoOf, mendReading } from '../file-access.ts'
 import { type FileWatch, type FileWatchTimes, openFileWatch } from '../file-watch.ts'
 import type { Log } from '../registry/ports.ts'
 import { CredentialFileError, InvalidText } from './credential-file.ts'
@@ -15,6 +16,8 @@ export interface WatchedFileInit<T> extends FileWatchTimes {
   changed?: (content: T) => void
   /** What is in it helps an attacker: a warning when everybody on the machine may read it. */
   secret?: boolean
+  /** The command that makes the file, for the message that there is none. */
+  make?: string
   /** Bytes. Default 16 MiB. */
   limit?: number
 }
@@ -54,12 +57,32 @@ export async function watchFile<T>({ log }: WatchedFileComponents, init: Watched
   }
 }
 
+/**
+ * Waits for two files that are being opened.
+ *
+ * @throws what one of them threw, or an `AggregateError` of both; the other one is closed then
+ */
+export async function bothOpened<A extends Closable | undefined, B extends Closable | undefined>(
+  first: Promise<A>,
+  second: Promise<B>
+): Promise<[A, B]> {
+  const settled = await Promise.allSettled([first, second])
+  const failures = settled.flatMap(each => (each.status === 'rejected' ? [each.reason] : []))
+  if (failures.length === 0) return [await first, await second]
+  for (const each of settled) if (each.status === 'fulfilled') await each.value?.close()
+  throw failures.length === 1 ? failures[0] : new AggregateError(failures, failures.join('\n'))
+}
+
+interface Closable {
+  close(): Promise<void>
+}
+
 interface Loaded<T> {
   content: T
   mode: number
 }
 
-async function load<T>({ path, parse, limit = 16 * 1024 * 1024 }: WatchedFileInit<T>): Promise<Loaded<T>> {
+async function load<T>({ path, parse, make, limit = 16 * 1024 * 1024 }: WatchedFileInit<T>): Promise<Loaded<T>> {
   try {
     await using file = await open(path, 'r')
     const about = await file.stat()
@@ -70,7 +93,7 @@ async function load<T>({ path, parse, limit = 16 * 1024 * 1024 }: WatchedFileIni
   } catch (error) {
     if (error instanceof InvalidText)
       throw new CredentialFileError(path, error.message, error.line === undefined ? {} : { line: error.line })
-    throw new CredentialFileError(path, `it cannot be read (${codeOf(error)})`, { cause: error })
+    throw new CredentialFileError(path, `it cannot be read ${mendReading(error, make)}`, { cause: error })
   }
 }
 
@@ -88,10 +111,6 @@ function warnOfReaders<T>(log: Log, { path, secret }: WatchedFileInit<T>, mode: 
     log.warn({ file: path }, 'every user of this machine may read this file and try passwords on it: chmod o-r it')
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
-}
-
 function reasonOf(error: unknown): string {
-  return error instanceof CredentialFileError ? error.message : codeOf(error)
+  return error instanceof CredentialFileError ? error.message : errnoOf(error)
 }

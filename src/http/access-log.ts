@@ -29,16 +29,16 @@ function isWord(key: string): boolean {
   return /^[A-Za-z_-]{1,20}$/.test(key)
 }
 
-/** One line a request, when it ended. Headers are not logged, so credentials cannot be. */
+/** One line a request, when it was answered, or ended before it was. Headers are not logged, so credentials cannot be. */
 export function logAccess(log: Log, exchange: Exchange): void {
-  const { request, response } = exchange
+  const { request } = exchange
   log.info(
     {
       requestId: exchange.id,
       method: request.method,
       url: loggableUrl(exchange),
       status: exchange.loggedStatus,
-      complete: response.writableFinished,
+      complete: exchange.complete,
       received: exchange.received,
       sent: exchange.sent,
       ms: Math.round((performance.now() - exchange.startedAt) * 10) / 10,
@@ -47,4 +47,19 @@ export function logAccess(log: Log, exchange: Exchange): void {
     },
     'request'
   )
+}
+
+/** What was answered on a bare socket: bytes that are no request, one that did not come in time, or a CONNECT. */
+export interface RawAnswer {
+  status: number
+  /** Bytes of the body. */
+  sent: number
+  /** Address of the socket. */
+  remote: string | undefined
+  method?: string | undefined
+}
+
+/** The line of a {@link RawAnswer}: what a request would have said itself is missing. */
+export function logRawAccess(log: Log, { status, sent, remote, method }: RawAnswer): void {
+  log.info({ ...(method !== undefined && { method }), status, complete: true, received: 0, sent, remote }, 'request')
 }

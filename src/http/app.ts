@@ -4,10 +4,11 @@ import type { Authentication } from '../access/authentication.ts'
 import type { Authorize, Reach } from '../access/authorize.ts'
 import { createImmutableTags, type ImmutableTag } from '../access/immutable.ts'
 import type { AuditLog } from '../access/ports.ts'
+import { RegistryError } from '../errors.ts'
 import { maxManifestSize } from '../oci/manifest.ts'
 import type { Log } from '../registry/ports.ts'
 import type { Registry } from '../registry/registry.ts'
-import { logAccess } from './access-log.ts'
+import { logAccess, logRawAccess, type RawAnswer } from './access-log.ts'
 import { createAdminApp } from './admin-door.ts'
 import { createAuditor } from './audit.ts'
 import { ByteBodies } from './byte-bodies.ts'
@@ -24,6 +25,7 @@ import { createLocations, type LocationInit } from './location.ts'
 import { ManifestHeaders } from './manifest-headers.ts'
 import type { HttpMetrics } from './metrics.ts'
 import { addOpsRoutes, answerFrameworkErrors } from './ops-routes.ts'
+import { replyError } from './reply-error.ts'
 import { createRequestIds } from './request-id.ts'
 import { createRouter } from './router.ts'
 import { SealedNames } from './sealed-names.ts'
@@ -87,14 +89,19 @@ export interface AppInit extends LocationInit, GuardInit, SourceInit, DoorstepIn
   }
 }
 
+/** What a request's `Expect` asks for: `100 Continue` before the body, or something that nobody knows. */
+export type Expectation = 'continue' | 'unknown'
+
 /** The application apart from listening. */
 export interface App {
   /** For routes outside `/v2`; other doors add theirs before {@link listen}. */
   readonly fastify: FastifyInstance
   readonly connections: Connections
   readonly log: Log
-  /** Answers one request. `expectsContinue`: the client waits for `100 Continue`. */
-  handle(request: IncomingMessage, response: ServerResponse, expectsContinue?: boolean): void
+  /** Answers one request. */
+  handle(request: IncomingMessage, response: ServerResponse, expectation?: Expectation): void
+  /** What was answered on a bare socket is logged and counted. */
+  answeredRaw(answer: RawAnswer): void
   /** From now on every response closes its connection. */
   stopKeepingAlive(): void
 }
@@ -124,41 +131,56 @@ export function createApp(components: AppComponents, init: AppInit = {}): App {
   const { audit, authorize } = components
   const auditor = audit && createAuditor({ audit, authorize }, { pulls: init.auditPulls ?? false })
 
+  const done = (exchange: Exchange) => {
+    components.metrics?.finished(sampleOf(exchange))
+    if (init.accessLog === true) logAccess(components.log, exchange)
+  }
   const begin = (
     connection: Connection,
     request: IncomingMessage,
     response: ServerResponse,
-    expectsContinue: boolean
+    expectation: Expectation | undefined
   ) => {
     const id = requestId(request.headers['x-request-id'])
     // Read now: a socket that was cut no longer knows it.
     const client = clientOf(request)
     const headers = 'encrypted' in request.socket && !connection.onLoopback ? standing.secure : standing.plain
-    const exchange = new Exchange(request, response, { id, client, headers, expectsContinue, state })
+    const expectsContinue = expectation === 'continue'
+    const exchange = new Exchange(request, response, { id, client, headers, expectsContinue, state, done })
     connection.current = exchange
     components.metrics?.started()
     if (connection.surplus === 'ipfs.limits.client.connections') components.metrics?.limited('connections')
     const closed = Promise.withResolvers<void>()
     response.once('close', () => {
       exchange.close()
-      components.metrics?.finished(sampleOf(exchange))
-      if (init.accessLog === true) logAccess(components.log, exchange)
       connection.next()
       closed.resolve()
     })
-    const work = answer(exchange, connection)
+    const work = expectation === 'unknown' ? refuseExpectation(exchange, components.log) : answer(exchange, connection)
     // A client that hangs up ends nothing that is being committed: told when it is known how that went.
     if (auditor !== undefined) void Promise.all([work, closed.promise]).then(() => auditor(exchange, client.address))
   }
-  const handle: App['handle'] = (request, response, expectsContinue = false) => {
+  const handle: App['handle'] = (request, response, expectation) => {
     const connection = connections.of(request.socket)
-    if (connection.busy) connection.wait(() => begin(connection, request, response, expectsContinue))
-    else begin(connection, request, response, expectsContinue)
+    connection.whenFree(() => begin(connection, request, response, expectation))
+  }
+  const answeredRaw: App['answeredRaw'] = answer => {
+    const { status, sent, method = '' } = answer
+    components.metrics?.started()
+    components.metrics?.finished({ route: 'invalid', method, status, seconds: 0, received: 0, sent })
+    if (init.accessLog === true) logRawAccess(components.log, answer)
   }
   const stopKeepingAlive = () => {
     state.stopping = true
   }
-  return { fastify: app, connections, log: components.log, handle, stopKeepingAlive }
+  return { fastify: app, connections, log: components.log, handle, answeredRaw, stopKeepingAlive }
+}
+
+/** RFC 9110, section 10.1.1. */
+function refuseExpectation(exchange: Exchange, log: Log): undefined {
+  exchange.route = 'invalid'
+  exchange.closeConnection()
+  replyError(exchange, new RegistryError('EXPECTATION_FAILED'), log)
 }
 
 function openConnections(init: AppInit): Connections {

@@ -48,6 +48,10 @@ function aboutRequest({ url, body }: FastifyRequest): Pick<Audited, 'action'> & 
     const reference = textOf(body, 'name') ?? textOf(body, 'token')
     return { action: 'token', ...(reference && { reference }) }
   }
+  if (path.endsWith('/quarantine/remove')) {
+    const name = textOf(body, 'name')
+    return { action: 'admin', reference: name === undefined ? path : `${path} ${name}` }
+  }
   return { action: 'admin', reference: path }
 }
 

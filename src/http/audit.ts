@@ -84,6 +84,11 @@ function aboutTarget(
   target: Extract<Target, { repository: string }>,
   status: number | undefined
 ): Pick<Audited, 'action'> & Partial<Audited> {
+  if ('unstorable' in target) {
+    const { endpoint, unstorable } = target
+    const isRead = endpoint === 'end-2' || endpoint === 'end-3'
+    return { action: isRead ? 'pull' : 'delete', reference: unstorable }
+  }
   switch (target.endpoint) {
     case 'end-2':
     case 'end-12':

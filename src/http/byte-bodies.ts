@@ -50,10 +50,11 @@ export class ByteBodies {
   /**
    * A chunk or a whole blob; `undefined` when the request has no body.
    *
+   * @param offset - where the URL says that it begins
    * @throws {RegistryError} BLOB_UPLOAD_INVALID for a `Content-Range` that is none, BLOB_UPLOAD_OUT_OF_ORDER for one that
    * ends before it starts, SIZE_INVALID for one of another length than `Content-Length`
    */
-  uploadOf(exchange: Exchange): UploadBody | undefined {
+  uploadOf(exchange: Exchange, offset?: number): UploadBody | undefined {
     const header = exchange.header('content-range')
     const range = header === undefined ? undefined : parseContentRange(header)
     if (header !== undefined && range === undefined) throw badContentRange(header)
@@ -65,9 +66,16 @@ export class ByteBodies {
     }
     if (!exchange.hasBody) return undefined
     const promised = range === undefined ? length : range.end - range.start
+    const bytes = new RequestBody(exchange, {
+      stallMs: this.#init.stallMs,
+      stalled: 'BLOB_UPLOAD_STALLED',
+      lend: true
+    })
     return {
-      bytes: new RequestBody(exchange, { stallMs: this.#init.stallMs, stalled: 'BLOB_UPLOAD_STALLED', lend: true }),
+      bytes,
+      client: bytes,
       ...(range === undefined ? {} : { start: range.start }),
+      ...(offset === undefined ? {} : { offset }),
       ...(promised === undefined ? {} : { length: promised })
     }
   }

@@ -2,28 +2,28 @@ import { type Server, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { type Reason, RegistryError } from '../errors.ts'
-import type { Log } from '../registry/ports.ts'
-import type { Connections } from './connections.ts'
+import { RegistryError } from '../errors.ts'
+import type { RawAnswer } from './access-log.ts'
+import type { App } from './app.ts'
+import { overflowed } from './header-limits.ts'
 import { errorResponse } from './reply-error.ts'
 import { bareSecurityHeaders } from './security-headers.ts'
 
-export interface ClientErrorsComponents {
-  connections: Connections
-  log: Log
-}
+export type ClientErrorsComponents = Pick<App, 'connections' | 'log' | 'answeredRaw'>
 
 /** ms a client gets to read a raw answer before the connection is cut. */
 const lingerMs = 2_000
 
-/** How Node's parser and its timers name what a client did wrong. */
-const reasons: Record<string, Reason> = {
-  HPE_HEADER_OVERFLOW: 'HEADER_TOO_LARGE',
-  ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT'
+/** What a client did wrong, by how Node's parser and its timers name it. */
+function refusalOf(error: Error, code: string): RegistryError {
+  if (code === 'HPE_HEADER_OVERFLOW') return overflowed(error)
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new RegistryError('REQUEST_TIMEOUT')
+  const message = isTlsHello(error) ? 'this port speaks HTTP, not TLS' : undefined
+  return new RegistryError('REQUEST_INVALID', message === undefined ? {} : { message })
 }
 
 /** What Node reports about bytes that never became a request, answered in the OCI form on the bare socket. */
-export function answerClientErrors(server: Server, { connections, log }: ClientErrorsComponents): void {
+export function answerClientErrors(server: Server, { connections, log, answeredRaw }: ClientErrorsComponents): void {
   const told = { tls: false }
   server.on('clientError', (error, stream) => {
     const socket = asSocket(stream)
@@ -41,15 +41,14 @@ export function answerClientErrors(server: Server, { connections, log }: ClientE
       socket.destroy()
       return
     }
-    const hello = isTlsHello(error)
-    if (hello && !told.tls) {
+    if (isTlsHello(error) && !told.tls) {
       told.tls = true
       log.warn({ remote: socket.remoteAddress, port: socket.localPort }, tlsAdvice)
     }
     log.debug({ remote: socket.remoteAddress, err: error }, 'malformed request')
-    const message = hello ? 'this port speaks HTTP, not TLS' : undefined
-    const answer = new RegistryError(reasons[code] ?? 'REQUEST_INVALID', message === undefined ? {} : { message })
-    answerRaw(socket, answer, current?.request.method === 'HEAD')
+    const { status, sent } = answerRaw(socket, refusalOf(error, code), current?.request.method === 'HEAD')
+    if (current !== undefined) current.answeredRaw(status, sent)
+    else answeredRaw({ status, sent, remote: socket.remoteAddress })
   })
   server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
     const plain = 'code' in error && error.code === 'ERR_SSL_HTTP_REQUEST'
@@ -59,10 +58,11 @@ export function answerClientErrors(server: Server, { connections, log }: ClientE
     )
     socket.destroy()
   })
-  server.on('connect', (_request, stream) => {
+  server.on('connect', ({ method }, stream) => {
     const socket = asSocket(stream)
-    if (socket !== undefined)
-      answerRaw(socket, new RegistryError('METHOD_NOT_ALLOWED', { headers: { Allow: 'GET, HEAD' } }))
+    if (socket === undefined) return
+    const refusal = new RegistryError('METHOD_NOT_ALLOWED', { headers: { Allow: 'GET, HEAD' } })
+    answeredRaw({ ...answerRaw(socket, refusal), remote: socket.remoteAddress, method })
   })
 }
 
@@ -80,7 +80,7 @@ function asSocket(stream: Duplex): Socket | undefined {
 }
 
 /** A whole response on a socket whose parser gave up; plain HTTP also to TLS, which Go clients report in so many words. */
-function answerRaw(socket: Socket, error: RegistryError, toHead = false): void {
+function answerRaw(socket: Socket, error: RegistryError, toHead = false): Pick<RawAnswer, 'status' | 'sent'> {
   const { status, headers, body } = errorResponse(error, '')
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
@@ -91,6 +91,7 @@ function answerRaw(socket: Socket, error: RegistryError, toHead = false): void {
   for (const [name, value] of Object.entries(bareSecurityHeaders)) lines.push(`${name}: ${value}`)
   lines.push('Docker-Distribution-Api-Version: registry/2.0', '', toHead ? '' : body)
   endSocket(socket, lines.join('\r\n'))
+  return { status, sent: toHead ? 0 : Buffer.byteLength(body) }
 }
 
 /** Closes after what was written, once the client had time to read it. */

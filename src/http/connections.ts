@@ -32,9 +32,10 @@ export class Connection {
     return this.current !== undefined || this.#waiting.length > 0
   }
 
-  /** Begins an exchange when those before it have closed. */
-  wait(begin: () => void): void {
-    if (this.#waiting.length < maxPipelined) this.#waiting.push(begin)
+  /** Begins an exchange, at once or when those before it have closed. */
+  whenFree(begin: () => void): void {
+    if (!this.busy) begin()
+    else if (this.#waiting.length < maxPipelined) this.#waiting.push(begin)
     else this.#socket.destroy()
   }
 
@@ -82,6 +83,8 @@ export class Connections {
 
   /** A socket was accepted. */
   accepted(socket: Socket): void {
+    // Given back to its server, see ignore-upgrades.ts.
+    if (this.#sockets.has(socket)) return
     this.#sockets.add(socket)
     const client = this.#clientOf(socket)
     const count = client === undefined ? 0 : (this.#counts.get(client) ?? 0) + 1

@@ -5,13 +5,16 @@ import { type ManifestReference, parseRepository, parseTag } from '../oci/refere
 import type { AbortOptions, Log } from '../registry/ports.ts'
 import type { Page, PageRequest, Registry } from '../registry/registry.ts'
 import { auditControl, type WhoAdministers } from './audit-control.ts'
+import { addQuarantineRoutes } from './control/quarantine.ts'
 import { addRemovalRoutes } from './control/removals.ts'
 import { addTokenRoutes, type TokenRoutesComponents } from './control/tokens.ts'
 import {
   controlProtocol,
+  type FolderResponse,
   GcRequest,
   type IdResponse,
   ImageRequest,
+  type ListenersResponse,
   reasonHeader,
   ScrubRequest,
   type VersionResponse
@@ -24,6 +27,10 @@ import { reasonOf } from './reply-error.ts'
 export interface ControlledNode {
   readonly version: string
   identity(options?: AbortOptions): Promise<IdResponse>
+  /** Addresses that it listens on, `HOST:PORT` or `unix:PATH`. Without it none are told. */
+  listeners?(): Promise<readonly string[]>
+  /** Which data folder it holds; told by the socket only. */
+  readonly folder?: FolderResponse
 }
 
 export interface ControlComponents {
@@ -43,6 +50,8 @@ const pageSize = 1000
 export function createControlApp(components: ControlComponents): FastifyInstance {
   const app = createControlFastify(components)
   addControlRoutes(app, components)
+  const { folder } = components.node
+  if (folder !== undefined) app.get('/folder', async () => folder)
   return app
 }
 
@@ -63,6 +72,7 @@ export function addControlRoutes(app: FastifyInstance, components: ControlCompon
   const { registry, node, access } = components
   app.get('/version', async (): Promise<VersionResponse> => ({ version: node.version, protocol: controlProtocol }))
   app.get('/id', async () => node.identity())
+  app.get('/listeners', async (): Promise<ListenersResponse> => ({ listeners: (await node.listeners?.()) ?? [] }))
   app.get<{ Querystring: { repository?: string } }>('/ls', (request, reply) =>
     list(registry, reply, request.query.repository)
   )
@@ -80,18 +90,22 @@ export function addControlRoutes(app: FastifyInstance, components: ControlCompon
     streamLines(reply, async (lines, signal) => {
       const { deleteUntagged, ...options } = request.body
       const onProgress = (progress: object) => lines.offer({ progress })
+      const onWait = (waiting: number) => lines.offer({ waiting })
       const old = deleteUntagged === true ? { untaggedMs: 0 } : {}
-      await lines.write({ result: await registry.collectGarbage({ ...old, ...options, signal, onProgress }) })
+      await lines.write({ result: await registry.collectGarbage({ ...old, ...options, signal, onProgress, onWait }) })
     })
   )
   app.post<{ Body: ScrubRequest }>('/scrub', { schema: { body: ScrubRequest } }, (request, reply) =>
     streamLines(reply, async (lines, signal) => {
       const onProgress = (progress: object) => lines.offer({ progress })
       const onDamage = (damage: object) => lines.tell({ damage })
-      await lines.write({ result: await registry.scrub({ ...request.body, signal, onProgress, onDamage }) })
+      const onIncomplete = (incomplete: object) => lines.tell({ incomplete })
+      const result = await registry.scrub({ ...request.body, signal, onProgress, onDamage, onIncomplete })
+      await lines.write({ result })
     })
   )
   addRemovalRoutes(app, components, who)
+  addQuarantineRoutes(app, registry)
   if (access !== undefined) addTokenRoutes(app, access)
 }
 

@@ -3,6 +3,7 @@ import type { OciErrorEntry, Reason } from '../errors.ts'
 import type {
   Damage,
   GcReport,
+  Incomplete,
   Inspection,
   RepositoryRemoval,
   ScrubReport,
@@ -17,7 +18,9 @@ import type {
  * | request | body | response |
  * |---|---|---|
  * | `GET /version` | | {@link VersionResponse} |
+ * | `GET /folder` (by the socket only) | | {@link FolderResponse} |
  * | `GET /id` | | {@link IdResponse} |
+ * | `GET /listeners` | | {@link ListenersResponse} |
  * | `GET /ls` | | {@link ListLine}s, every repository |
  * | `GET /ls?repository=<name>` | | {@link ListLine}s, every tag of it |
  * | `POST /inspect` | {@link ImageRequest} | {@link InspectResponse} |
@@ -31,6 +34,7 @@ import type {
  * | `POST /gc` | {@link GcRequest} | {@link GcLine}s |
  * | `POST /scrub` | {@link ScrubRequest} | {@link ScrubLine}s |
  * | `/tokens` | | see {@link ./control/token-protocol.ts} |
+ * | `/quarantine` | | see {@link ./control/quarantine-protocol.ts} |
  *
  * A refusal is an OCI error body with the finer reason in the header {@link reasonHeader}. Hanging up stops the work.
  *
@@ -48,10 +52,22 @@ export interface VersionResponse {
   protocol: number
 }
 
+/** The data folder of the node, as the file system numbers it, in decimal. */
+export interface FolderResponse {
+  device: string
+  inode: string
+}
+
 export interface IdResponse {
   peerId: string
   /** Where peers reach the node; empty while libp2p is not up. */
   multiaddrs: string[]
+}
+
+/** What the node has, so that `config check` does not take it for another program. */
+export interface ListenersResponse {
+  /** `HOST:PORT`, `:PORT` for every interface, or `unix:PATH`. */
+  listeners: readonly string[]
 }
 
 export type InspectResponse = Inspection
@@ -112,5 +128,11 @@ export interface ErrorLine {
 export type ListLine = { repository: string } | { tag: string } | ErrorLine
 export type UntaggedLine = { untagged: UntaggedManifest } | ErrorLine
 export type RemoveRepositoryLine = { progress: RepositoryRemoval } | { result: RepositoryRemoval } | ErrorLine
-export type GcLine = { progress: GcReport } | { result: GcReport } | ErrorLine
-export type ScrubLine = { progress: ScrubReport } | { damage: Damage } | { result: ScrubReport } | ErrorLine
+/** `waiting`: manifests read so far before it can begin. */
+export type GcLine = { waiting: number } | { progress: GcReport } | { result: GcReport } | ErrorLine
+export type ScrubLine =
+  | { progress: ScrubReport }
+  | { damage: Damage }
+  | { incomplete: Incomplete }
+  | { result: ScrubReport }
+  | ErrorLine

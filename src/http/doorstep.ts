@@ -1,6 +1,7 @@
 import { RegistryError } from '../errors.ts'
 import type { Connection } from './connections.ts'
 import type { Exchange } from './exchange.ts'
+import { headersTooLarge } from './header-limits.ts'
 import { createHostCheck, type HostCheckInit } from './host-check.ts'
 import { createOriginCheck, type OriginCheckInit } from './origin-check.ts'
 
@@ -25,6 +26,8 @@ export function createDoorstep(init: DoorstepInit): Doorstep {
 function protocolError({ request }: Exchange, connection: Connection): RegistryError | undefined {
   if (connection.surplus !== undefined)
     return new RegistryError('TOOMANYREQUESTS', { message: `too many connections (${connection.surplus})` })
+  const tooLarge = headersTooLarge(request.url ?? '', request.rawHeaders)
+  if (tooLarge !== undefined) return tooLarge
   const version = request.httpVersion
   if (version !== '1.1' && version !== '1.0') return invalid('this is no HTTP/1.1')
   const hosts = countOf(request.rawHeaders, 'host')

@@ -26,6 +26,11 @@ export interface ExchangeInit {
   expectsContinue: boolean
   /** Shared by all exchanges of a node. */
   state: NodeState
+  /**
+   * Called once: when the response is written, or closed before it was. What is still read of the request after its answer
+   * is not waited for.
+   */
+  done?(exchange: Exchange): void
 }
 
 export interface NodeState {
@@ -64,6 +69,8 @@ export class Exchange {
   closed = false
   /** The whole response is written; only the rest of the request is still read away. */
   answered = false
+  /** The kernel has the whole response. */
+  complete = false
   readonly #headers: readonly string[]
   #expectsContinue: boolean
   readonly #state: NodeState
@@ -71,6 +78,7 @@ export class Exchange {
   #aborter: AbortController | undefined
   #query: URLSearchParams | undefined
   #visit: Visit | undefined
+  #done: ExchangeInit['done']
 
   constructor(request: IncomingMessage, response: ServerResponse, init: ExchangeInit) {
     this.request = request
@@ -80,6 +88,7 @@ export class Exchange {
     this.#headers = init.headers
     this.#expectsContinue = init.expectsContinue
     this.#state = init.state
+    this.#done = init.done
   }
 
   /** Path of the target as it was sent, without query, also of the absolute form (RFC 9112, section 3.2.2). */
@@ -151,6 +160,8 @@ export class Exchange {
   close(): void {
     this.closed = true
     this.#visit?.leave()
+    this.complete ||= this.response.writableFinished
+    this.#report()
     if (this.response.writableFinished) return
     this.#aborter?.abort(new ClientGone('client hung up'))
   }
@@ -203,6 +214,20 @@ export class Exchange {
     this.#answer(status, headers, undefined)
   }
 
+  /** It was answered on the bare socket, because the rest of the request is none. */
+  answeredRaw(status: number, sent: number): void {
+    this.status = status
+    this.sent = sent
+    this.complete = true
+    this.#report()
+  }
+
+  #report(): void {
+    const done = this.#done
+    this.#done = undefined
+    done?.(this)
+  }
+
   #answer(status: number, headers: HeaderList, body: string | Uint8Array | undefined): void {
     if (this.response.headersSent) return
     this.status = status
@@ -225,8 +250,15 @@ export class Exchange {
     if (this.#expectsContinue || rest > keepRest) this.#closing = true
     this.begin(status, headers)
     this.answered = true
-    if (body === undefined || this.request.method === 'HEAD') this.response.flushHeaders()
-    else this.response.write(body)
+    const written = (error?: Error | null) => {
+      if (error instanceof Error) return
+      this.complete = true
+      this.#report()
+    }
+    if (body === undefined || this.request.method === 'HEAD') {
+      this.response.flushHeaders()
+      written()
+    } else this.response.write(body, written)
     drainRequest(this.request, whole => {
       if (!whole && !this.#closing) this.response.destroy()
       else this.response.end()

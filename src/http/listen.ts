@@ -3,12 +3,12 @@ import { createServer, type RequestListener, type Server, type ServerOptions } f
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContext, SecureContextOptions } from 'node:tls'
-import { RegistryError } from '../errors.ts'
 import type { App } from './app.ts'
 import type { Certificates } from './certificates.ts'
 import { answerClientErrors } from './client-errors.ts'
+import { maxRead } from './header-limits.ts'
+import { ignoreUpgrades } from './ignore-upgrades.ts'
 import { peekAlpn } from './peek-alpn.ts'
-import { bareSecurityHeaders } from './security-headers.ts'
 
 export type ListenAddress = { host?: string; port: number } | { path: string }
 
@@ -21,8 +21,6 @@ export interface ListenInit {
   headersTimeoutMs?: number
   /** ms an idle connection is kept. Default 120 s, longer than Go's clients (90 s) so that they close first. */
   keepAliveTimeoutMs?: number
-  /** Bytes of a request's headers and target. Default 16 KiB. */
-  maxHeaderSize?: number
 }
 
 export interface Listening {
@@ -64,7 +62,7 @@ function createListener(app: App, init: ListenInit): Server {
     requestTimeout: 0,
     keepAliveTimeout: init.keepAliveTimeoutMs ?? 120_000,
     connectionsCheckingInterval: Math.max(10, Math.min(5_000, Math.floor(headersTimeout / 4))),
-    maxHeaderSize: init.maxHeaderSize ?? 16 * 1024,
+    maxHeaderSize: maxRead,
     // A missing Host is refused by the application, in the OCI form.
     requireHostHeader: false,
     // Whatever NODE_OPTIONS says: a parser that forgives is one that reads a request otherwise than a proxy in front.
@@ -80,24 +78,12 @@ function createListener(app: App, init: ListenInit): Server {
   server.maxConnections = 2 * app.connections.limit
   // A client that sent its request and closed its half still gets the answer.
   Object.assign(server, { httpAllowHalfOpen: true })
-  server.on('checkContinue', (request, response) => app.handle(request, response, true))
-  server.on('checkExpectation', (_request, response) => {
-    const { code } = new RegistryError('REQUEST_INVALID')
-    const body = JSON.stringify({ errors: [{ code, message: 'Expect: only 100-continue is understood' }] })
-    const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length, Connection: 'close' }
-    response
-      .writeHead(417, {
-        ...headers,
-        ...bareSecurityHeaders,
-        'Docker-Distribution-Api-Version': 'registry/2.0'
-      })
-      .end(body)
-  })
+  server.on('checkContinue', (request, response) => app.handle(request, response, 'continue'))
+  server.on('checkExpectation', (request, response) => app.handle(request, response, 'unknown'))
   server.on('connection', (socket: Socket) => app.connections.accepted(socket))
-  server.on(
-    init.tls === undefined ? 'connection' : 'secureConnection',
-    (socket: Socket) => void app.connections.of(socket, isLoopbackListener(server))
-  )
+  const connected = init.tls === undefined ? 'connection' : 'secureConnection'
+  server.on(connected, (socket: Socket) => void app.connections.of(socket, isLoopbackListener(server)))
+  ignoreUpgrades(server, connected, app)
   answerClientErrors(server, app)
   return server
 }

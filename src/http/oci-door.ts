@@ -105,6 +105,7 @@ function admit(door: Door, visitor: Visitor, target: Target): void {
 }
 
 async function run(door: Door, exchange: Exchange, target: Target, visitor: Visitor): Promise<void> {
+  if ('unstorable' in target) throw unknown(target)
   switch (target.endpoint) {
     case 'end-1':
       door.guard.demandCredential(visitor)
@@ -140,6 +141,14 @@ async function run(door: Door, exchange: Exchange, target: Target, visitor: Visi
     case 'redirect':
       return redirect(exchange, target.slash)
   }
+}
+
+/** Nothing is stored under a digest of another algorithm than ours, so nothing can be found there. */
+function unknown({ endpoint, repository, unstorable }: Extract<Target, { unstorable: string }>): RegistryError {
+  const isBlob = endpoint === 'end-2' || endpoint === 'end-10'
+  return isBlob
+    ? new RegistryError('BLOB_UNKNOWN', { detail: { digest: unstorable } })
+    : new RegistryError('MANIFEST_UNKNOWN', { detail: { name: repository, digest: unstorable } })
 }
 
 /** To the canonical path, keeping query and method (distribution's 301 would turn a POST into a GET). */

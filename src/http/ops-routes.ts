@@ -17,11 +17,11 @@ export function addOpsRoutes(app: FastifyInstance, components: OpsComponents): v
   app.get('/readyz', (_request, reply) => sendHealth(reply, components.health))
 }
 
-/** 200 when no check fails, else 503 naming those that do. */
-export function sendHealth(reply: FastifyReply, health: Health | undefined): FastifyReply {
+/** 200 when no check fails, with what else there is to know; else 503 naming those that do. */
+export async function sendHealth(reply: FastifyReply, health: Health | undefined): Promise<FastifyReply> {
   const failures = health?.failures() ?? {}
   reply.header('Cache-Control', 'no-cache')
-  if (Object.keys(failures).length === 0) return reply.send({ status: 'ok' })
+  if (Object.keys(failures).length === 0) return reply.send({ status: 'ok', ...(await health?.notices?.()) })
   throw new RegistryError('UNAVAILABLE', { message: 'not ready', detail: failures })
 }
 

@@ -1,5 +1,5 @@
 import { RegistryError } from '../errors.ts'
-import { type Digest, parseDigest } from '../oci/digest.ts'
+import { type Digest, isStorable, parseWellFormed, tryParseWellFormed, type WellFormedDigest } from '../oci/digest.ts'
 import { type ManifestReference, parseManifestReference, parseRepository } from '../oci/reference.ts'
 
 /**
@@ -8,10 +8,14 @@ import { type ManifestReference, parseManifestReference, parseRepository } from 
  */
 export type Target =
   | { endpoint: 'end-1' | 'catalog' }
-  | { endpoint: 'end-2' | 'end-10' | 'end-12'; repository: string; digest: Digest }
+  | { endpoint: 'end-2' | 'end-10'; repository: string; digest: Digest }
+  | { endpoint: 'end-12'; repository: string; digest: WellFormedDigest }
+  /** Asks for, or deletes, what nothing can be stored under. */
+  | { endpoint: 'end-2' | 'end-3' | 'end-9' | 'end-10'; repository: string; unstorable: WellFormedDigest }
   | { endpoint: 'end-3' | 'end-7' | 'end-9'; repository: string; reference: ManifestReference }
   | { endpoint: 'end-4' | 'end-8'; repository: string }
-  | { endpoint: 'end-5' | 'end-6' | 'end-13' | 'end-14'; repository: string; id: string }
+  /** `offset`: where the URL says that a body begins, bytes. */
+  | { endpoint: 'end-5' | 'end-6' | 'end-13' | 'end-14'; repository: string; id: string; offset?: number }
   /** `OPTIONS` on a path that exists. */
   | { endpoint: 'options'; allow: string }
   /** The same path with (`true`) or without its last slash. */
@@ -40,6 +44,8 @@ interface Shape {
   kind: Kind
   name: string
   rest: string
+  /** What follows the ID of an upload session. */
+  offset?: string
   /** The canonical form ends in a slash. */
   slash: boolean
 }
@@ -113,11 +119,20 @@ function shapeOf(path: string): Shape | undefined {
     case 'referrers':
       return { kind: 'referrers', name, rest, slash: false }
     default:
-      return undefined
+      // No name of the API, so it can only be a session's ID with an offset behind it.
+      return name.endsWith('/blobs/uploads')
+        ? {
+            kind: 'upload',
+            name: name.slice(0, -'/blobs/uploads'.length),
+            rest: path.slice(word + 1, last),
+            offset: rest,
+            slash: false
+          }
+        : undefined
   }
 }
 
-function build(endpoint: Endpoint, { name, rest }: Shape): Target {
+function build(endpoint: Endpoint, { name, rest, offset }: Shape): Target {
   switch (endpoint) {
     case 'end-1':
     case 'catalog':
@@ -126,24 +141,44 @@ function build(endpoint: Endpoint, { name, rest }: Shape): Target {
     case 'end-8':
       return { endpoint, repository: parseRepository(name) }
     case 'end-2':
-    case 'end-10':
+    case 'end-10': {
+      const repository = parseRepository(name)
+      const digest = parseWellFormed(rest)
+      return isStorable(digest) ? { endpoint, repository, digest } : { endpoint, repository, unstorable: digest }
+    }
     case 'end-12':
-      return { endpoint, repository: parseRepository(name), digest: parseDigest(rest) }
-    case 'end-3':
+      return { endpoint, repository: parseRepository(name), digest: parseWellFormed(rest) }
     case 'end-7':
-    case 'end-9':
       return { endpoint, repository: parseRepository(name), reference: parseManifestReference(rest) }
+    case 'end-3':
+    case 'end-9': {
+      const repository = parseRepository(name)
+      const digest = tryParseWellFormed(rest)
+      if (digest !== undefined && !isStorable(digest)) return { endpoint, repository, unstorable: digest }
+      return { endpoint, repository, reference: parseManifestReference(rest) }
+    }
     case 'end-5':
     case 'end-6':
     case 'end-13':
     case 'end-14':
-      return { endpoint, repository: parseRepository(name), id: parseUploadId(rest) }
+      return {
+        endpoint,
+        repository: parseRepository(name),
+        id: parseUploadId(rest),
+        ...(offset !== undefined && { offset: parseOffset(offset) })
+      }
     default:
       throw new RegistryError('NOT_FOUND')
   }
 }
 
 const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/
+
+/** As a `Location` of this node has it. */
+function parseOffset(value: string): number {
+  if (/^(?:0|[1-9]\d{0,15})$/.test(value) && Number.isSafeInteger(Number(value))) return Number(value)
+  throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { offset: value.slice(0, 100) } })
+}
 
 /** Sessions are named by UUIDs; nothing else can be one. */
 function parseUploadId(value: string): string {

@@ -1,10 +1,15 @@
 import type { ServerResponse } from 'node:http'
-import type { ByteRange } from '../registry/ports.ts'
-import type { BlobReading } from '../registry/registry.ts'
 import { ClientGone, type Exchange, type HeaderList } from './exchange.ts'
 
+/** A body made of a blob's bytes. A chunk is valid until the next is asked for. */
+export interface BlobBody {
+  chunks: AsyncIterable<Uint8Array>
+  /** Bytes in all. */
+  length: number
+}
+
 /**
- * Streams a blob, or a range of it, as the response's body. The first chunk is read before the headers go, so that a blob
+ * Streams a blob, or ranges of it, as the response's body. The first chunk is read before the headers go, so that a blob
  * whose beginning rotted is an honest error; later, a failing read cuts the connection, since a body that cannot be
  * completed must not look complete. A chunk is only borrowed, so the next is asked for when the socket let go of it.
  *
@@ -14,17 +19,16 @@ export async function pumpBlob(
   exchange: Exchange,
   status: number,
   headers: HeaderList,
-  reading: BlobReading,
-  range: ByteRange,
+  body: BlobBody,
   stallMs: number
 ): Promise<void> {
   const { response } = exchange
-  const chunks = reading.read(range, { signal: exchange.signal })[Symbol.asyncIterator]()
+  const chunks = body.chunks[Symbol.asyncIterator]()
   const client = new Client(response)
   try {
     let step = await chunks.next()
     if (exchange.closed) throw new ClientGone('client hung up')
-    headers.push('Content-Length', String(range.end - range.start))
+    headers.push('Content-Length', String(body.length))
     // Node checks at each interval whether the kernel took any of a pending write, so a slow client is not a stalled one.
     response.setTimeout(stallMs, () => response.destroy(new ClientGone('client stopped reading')))
     exchange.begin(status, headers)
@@ -32,8 +36,7 @@ export async function pumpBlob(
       await client.write(step.value)
       exchange.sent += step.value.byteLength
     }
-    if (exchange.sent !== range.end - range.start)
-      throw new Error(`blob ${reading.digest} ended after ${exchange.sent} bytes`)
+    if (exchange.sent !== body.length) throw new Error(`a blob ended after ${exchange.sent} of ${body.length} bytes`)
     response.end()
   } finally {
     client.release()

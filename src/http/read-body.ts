@@ -37,6 +37,8 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
   #error: Error | undefined
   #waiter: Waiter | undefined
   #timer: NodeJS.Timeout | undefined
+  /** Since when there is a waiter, by `performance.now()`. */
+  #waitingSince = 0
 
   constructor(exchange: Exchange, init: ReadBodyInit) {
     this.#exchange = exchange
@@ -62,9 +64,22 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     if (this.#ended) return Promise.resolve({ done: true, value: undefined })
     return new Promise((resolve, reject) => {
       this.#waiter = { resolve, reject }
+      this.#waitingSince = performance.now()
       if (this.#timer === undefined) this.#timer = setTimeout(this.#stalled, this.#init.stallMs)
       else this.#timer.refresh()
     })
+  }
+
+  /** ms that a byte has been waited for; 0 while what came is being worked on. */
+  silentFor(): number {
+    return this.#waiter === undefined ? 0 : performance.now() - this.#waitingSince
+  }
+
+  /** Ends the body where a byte is waited for, as if it had stalled. */
+  giveUp(): void {
+    if (this.#waiter === undefined) return
+    const seconds = Math.round(this.silentFor() / 1000)
+    this.#stall(`no byte came for ${seconds} s, and another request for the same upload did: that one goes on`)
   }
 
   return(): Promise<IteratorResult<Uint8Array, undefined>> {
@@ -132,9 +147,12 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
 
   readonly #stalled = (): void => {
     if (this.#waiter === undefined) return
+    this.#stall(`request body stalled: no byte for ${Math.round(this.#init.stallMs / 1000)} s`)
+  }
+
+  #stall(message: string): void {
     this.#exchange.closeConnection()
-    const seconds = Math.round(this.#init.stallMs / 1000)
-    this.#fail(new RegistryError(this.#init.stalled, { message: `request body stalled: no byte for ${seconds} s` }))
+    this.#fail(new RegistryError(this.#init.stalled, { message }))
   }
 
   #fail(error: Error): void {

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { errnoOf, mendReading } from '../file-access.ts'
 import { type FileWatch, type FileWatchTimes, openFileWatch } from '../file-watch.ts'
 import type { Log } from '../registry/ports.ts'
 import type { CertificatePair, Certificates } from './certificates.ts'
@@ -37,7 +38,7 @@ export interface TlsFiles extends Certificates {
 /**
  * Reads the files and watches them.
  *
- * @throws {TlsFileError}
+ * @throws {TlsFileError} or an `AggregateError` of two
  */
 export async function openTlsFiles({ log }: { log: Log }, init: TlsFilesInit): Promise<TlsFiles> {
   const listeners: ((pair: CertificatePair) => void)[] = []
@@ -73,7 +74,10 @@ interface Loaded {
 }
 
 async function load(init: TlsFilesInit): Promise<Loaded> {
-  const [cert, key] = await Promise.all([readPem('certificate', init.certificate), readPem('key', init.key)])
+  const reading = [readPem('certificate', init.certificate), readPem('key', init.key)] as const
+  const failures = (await Promise.allSettled(reading)).flatMap(it => (it.status === 'rejected' ? [it.reason] : []))
+  if (failures.length > 1) throw new AggregateError(failures, failures.join('\n'))
+  const [cert, key] = await Promise.all(reading)
   return { pair: { cert, key }, leaf: validate(cert, key, init) }
 }
 
@@ -81,7 +85,7 @@ async function readPem(which: 'certificate' | 'key', path: string): Promise<Buff
   try {
     return await readFile(path)
   } catch (cause) {
-    throw new TlsFileError(which, `cannot read ${path} (${codeOf(cause)})`, { cause })
+    throw new TlsFileError(which, `cannot read ${path} ${mendReading(cause)}`, { cause })
   }
 }
 
@@ -100,10 +104,10 @@ function validate(cert: Buffer, key: Buffer, { certificate, key: keyPath, contex
   try {
     createSecureContext({ ...context, cert, key })
   } catch (cause) {
-    const mismatch = codeOf(cause) === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH'
+    const mismatch = errnoOf(cause) === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH'
     const why = mismatch
-      ? `it is not the key of the certificate in ${certificate}`
-      : `TLS refuses it (${codeOf(cause)})`
+      ? `it is not the key of the certificate in ${certificate}; name two files that were made together`
+      : `TLS refuses it (${errnoOf(cause)})`
     throw new TlsFileError('key', `${keyPath}: ${why}`, { cause })
   }
   return leaf
@@ -115,8 +119,4 @@ function tellOfDates(log: Log, { certificate }: TlsFilesInit, { leaf }: Loaded):
   if (leaf.validToDate.getTime() < Date.now()) log.warn(fields, 'the certificate has expired: clients will refuse it')
   else if (leaf.validFromDate.getTime() > Date.now())
     log.warn(fields, 'the certificate is not valid yet: clients will refuse it, or the clock of this machine is wrong')
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
 }

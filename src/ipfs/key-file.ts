@@ -23,10 +23,7 @@ export async function readKeyFile(file: string): Promise<Ed25519PrivateKey> {
  * @throws {IpfsSettingError} `ipfs.key.file`, when it is a link to a file that is not there
  */
 export async function writeNewKeyFile(file: string, key: Ed25519PrivateKey): Promise<void> {
-  if (await isLinkToNothing(file)) {
-    const message = `${file} is a link to nothing: put the key where it points, or remove the link for a new one`
-    throw new IpfsSettingError('ipfs.key.file', message)
-  }
+  await refuseLinkToNothing(file)
   await mkdir(dirname(file), { recursive: true, mode: 0o700 })
   await throughDraft(file, privateKeyToProtobuf(key), draft => link(draft, file))
 }
@@ -96,7 +93,17 @@ async function throughDraft(file: string, bytes: Uint8Array, place: (draft: stri
   await syncFolder(dirname(file))
 }
 
-/** A secret that should have been mounted. Whoever calls this has seen that it cannot be read. */
+/**
+ * Whoever calls this has seen that the file cannot be read: a secret that should have been mounted.
+ *
+ * @throws {IpfsSettingError} `ipfs.key.file`, when it is a link to a file that is not there
+ */
+export async function refuseLinkToNothing(file: string): Promise<void> {
+  if (!(await isLinkToNothing(file))) return
+  const message = `${file} is a link to nothing: put the key where it points, or remove the link for a new one`
+  throw new IpfsSettingError('ipfs.key.file', message)
+}
+
 async function isLinkToNothing(file: string): Promise<boolean> {
   const found = await lstat(file).catch(() => undefined)
   if (found?.isSymbolicLink() !== true) return false

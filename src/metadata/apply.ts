@@ -4,6 +4,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { BlockEntry, BlockHome, Mutation } from '../registry/ports.ts'
 import { hexOf, keys, prefixes } from './keys.ts'
 import type { Layer } from './layer.ts'
+import { deleteLoss, forgetUnheld, putLoss } from './losses.ts'
 import { decode, encode } from './records.ts'
 import { deleteLink, deleteRevision, putLink, putRevision, useRevision } from './usage.ts'
 import type { View } from './view.ts'
@@ -25,7 +26,8 @@ export async function apply(layer: Layer, view: View, change: Change): Promise<v
     case 'putBlob':
       layer.put(keys.blob(change.digest), encode.blob(change.record))
       layer.put(keys.unplaced(change.digest), change.uploadId)
-      return layer.del(keys.doomed(change.digest))
+      layer.del(keys.doomed(change.digest))
+      return deleteLoss(layer, view, 'blob', change.digest)
     case 'deleteBlob':
       layer.del(keys.blob(change.digest))
       layer.del(keys.unplaced(change.digest))
@@ -39,17 +41,26 @@ export async function apply(layer: Layer, view: View, change: Change): Promise<v
     case 'deleteBlocks':
       return deleteBlocks(layer, view, change.home, change.multihashes)
     case 'putManifest':
-      return layer.put(keys.manifest(change.digest), change.bytes)
+      layer.put(keys.manifest(change.digest), change.bytes)
+      return deleteLoss(layer, view, 'manifest', change.digest)
     case 'deleteManifest':
       return layer.del(keys.manifest(change.digest))
     case 'putImage':
       return layer.put(keys.image(change.digest), encode.image(change.record))
     case 'deleteImage':
       return layer.del(keys.image(change.digest))
+    case 'putReferenceUpgrade':
+      return layer.put(keys.referenceUpgrade, encode.referenceUpgrade(change.record))
+    case 'deleteReferenceUpgrade':
+      return layer.del(keys.referenceUpgrade)
     case 'putUpload':
       return layer.put(keys.upload(change.id), encode.upload(change.record))
     case 'deleteUpload':
       return layer.del(keys.upload(change.id))
+    case 'putLoss':
+      return putLoss(layer, view, change)
+    case 'deleteLoss':
+      return deleteLoss(layer, view, change.kind, change.digest)
     case 'putToken':
       return layer.put(keys.token(change.record.id), encode.token(change.record))
     case 'deleteToken':
@@ -101,6 +112,7 @@ async function leaveHolders(layer: Layer, view: View, repository: string, digest
   if (await view.has(keys.link(repository, digest))) return
   if (await view.has(keys.revision(repository, digest))) return
   layer.del(keys.holder(digest, repository))
+  await forgetUnheld(layer, view, digest)
 }
 
 /** The tag no longer names what it did; `next` says since when, and what it names instead. */

@@ -9,6 +9,7 @@ import { isStorageFull, RegistryError } from '../errors.ts'
 import { CHUNK_BYTES, type Chunk, chunkOf } from './chunk.ts'
 import type { KeyRange } from './keys.ts'
 import type { Value } from './layer.ts'
+import { explainUse } from './unusable.ts'
 
 /** Any ordered key-value store of the Level family with text keys that can read synchronously. */
 export type Level = AbstractLevel<string | Buffer | Uint8Array, string, string>
@@ -24,6 +25,8 @@ export interface DatabaseComponents {
   level: Level
   /** Bytes free on the disk beyond what opening the database again may take; none when not above zero. */
   room?: () => Promise<number>
+  /** Where it is, for messages. */
+  folder?: string
   /** Called after each write, which is complete only when this is: what else a durable one needs synced. */
   written?: (write: Written) => Promise<void>
 }
@@ -41,6 +44,7 @@ export class Database {
   readonly #level: Level
   readonly #room: (() => Promise<number>) | undefined
   readonly #written: DatabaseComponents['written']
+  readonly #folder: string | undefined
   /** Set while nobody may touch the database because it is being closed and opened again. */
   #reopening: Promise<void> | undefined
   /** Reads under way that must end before the database is closed. */
@@ -58,6 +62,7 @@ export class Database {
     this.#level = components.level
     this.#room = components.room
     this.#written = components.written
+    this.#folder = components.folder
   }
 
   /** @throws {RegistryError} STORAGE_FULL, since opening writes */
@@ -89,11 +94,19 @@ export class Database {
   }
 
   text(key: string): string | undefined {
-    return this.#level.getSync(key)
+    try {
+      return this.#level.getSync(key)
+    } catch (error) {
+      throw explainUse(this.#folder, 'reading', error)
+    }
   }
 
   bytes(key: string): Uint8Array | undefined {
-    return this.#level.getSync<string, Uint8Array>(key, { valueEncoding: 'view' })
+    try {
+      return this.#level.getSync<string, Uint8Array>(key, { valueEncoding: 'view' })
+    } catch (error) {
+      throw explainUse(this.#folder, 'reading', error)
+    }
   }
 
   /** Grows whenever the database was opened: iterators of before are void. */
@@ -151,7 +164,7 @@ export class Database {
       await this.#healOr(error)
       await this.#batch(changes, durable).catch(again => {
         this.#failed = [...changes.keys()]
-        throw storageError(again)
+        throw explainUse(this.#folder, 'writing', storageError(again))
       })
     }
   }
@@ -171,7 +184,7 @@ export class Database {
       await this.heal()
     } catch {
       // Why the write failed says more than why the database could not be opened again.
-      throw storageError(original)
+      throw explainUse(this.#folder, 'writing', storageError(original))
     }
   }
 
@@ -252,6 +265,8 @@ export class Database {
     this.#reads.add(reading)
     try {
       return await reading
+    } catch (error) {
+      throw explainUse(this.#folder, 'reading', error)
     } finally {
       this.#reads.delete(reading)
     }

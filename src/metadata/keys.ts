@@ -5,8 +5,8 @@
  *
  * @module
  */
-import type { Digest } from '../oci/digest.ts'
-import type { BlockHome } from '../registry/ports.ts'
+import type { Digest, WellFormedDigest } from '../oci/digest.ts'
+import type { BlockHome, LossKind } from '../registry/ports.ts'
 
 const NUL = '\0'
 /** The first byte above the separator: with it a prefix becomes the bound below which all its keys lie. */
@@ -24,26 +24,29 @@ export type RepositoryFamily = (typeof repositoryFamilies)[number]
 
 export const keys = {
   schema: `meta${NUL}schema`,
+  referenceUpgrade: `meta${NUL}references`,
   blob: (digest: Digest): string => `blobs${NUL}${digest}`,
   block: (multihash: string, home: BlockHome): string => `blocks${NUL}${multihash}${NUL}${home}`,
   node: (multihash: string): string => `nodes${NUL}${multihash}`,
   link: (repository: string, digest: Digest): string => `links${NUL}${repository}${NUL}${digest}`,
   holder: (digest: Digest, repository: string): string => `repos${NUL}${digest}${NUL}${repository}`,
   manifest: (digest: Digest): string => `manifests${NUL}${digest}`,
-  revision: (repository: string, digest: Digest): string => `revisions${NUL}${repository}${NUL}${digest}`,
+  revision: (repository: string, digest: WellFormedDigest): string => `revisions${NUL}${repository}${NUL}${digest}`,
   tag: (repository: string, tag: string): string => `tags${NUL}${repository}${NUL}${tag}`,
   tagged: (repository: string, digest: Digest, tag: string): string =>
     `tagged${NUL}${repository}${NUL}${digest}${NUL}${tag}`,
   reference: (repository: string, child: Digest, parent: Digest): string =>
     `refs${NUL}${repository}${NUL}${child}${NUL}${parent}`,
-  referrer: (repository: string, subject: Digest, digest: Digest): string =>
+  referrer: (repository: string, subject: WellFormedDigest, digest: Digest): string =>
     `referrers${NUL}${repository}${NUL}${subject}${NUL}${digest}`,
   image: (digest: Digest): string => `images${NUL}${digest}`,
   usage: (repository: string): string => `usage${NUL}${repository}`,
   upload: (id: string): string => `uploads${NUL}${id}`,
   token: (id: string): string => `tokens${NUL}${id}`,
   unplaced: (digest: Digest): string => `unplaced${NUL}${digest}`,
-  doomed: (digest: Digest): string => `doomed${NUL}${digest}`
+  doomed: (digest: Digest): string => `doomed${NUL}${digest}`,
+  loss: (kind: LossKind, digest: Digest): string => `lost${NUL}${kind}${NUL}${digest}`,
+  lossCount: (kind: LossKind): string => `losses${NUL}${kind}`
 } as const
 
 /** What the keys of a list begin with, the separator included; the rest of a key is the listed item. */
@@ -55,6 +58,7 @@ export const prefixes = {
   usage: `usage${NUL}`,
   unplaced: `unplaced${NUL}`,
   doomed: `doomed${NUL}`,
+  losses: (kind: LossKind): string => `lost${NUL}${kind}${NUL}`,
   homes: (multihash: string): string => `blocks${NUL}${multihash}${NUL}`,
   holders: (digest: Digest): string => `repos${NUL}${digest}${NUL}`,
   links: (repository: string): string => `links${NUL}${repository}${NUL}`,
@@ -62,7 +66,10 @@ export const prefixes = {
   tags: (repository: string): string => `tags${NUL}${repository}${NUL}`,
   tagged: (repository: string, digest: Digest): string => `tagged${NUL}${repository}${NUL}${digest}${NUL}`,
   references: (repository: string, child: Digest): string => `refs${NUL}${repository}${NUL}${child}${NUL}`,
-  referrers: (repository: string, subject: Digest): string => `referrers${NUL}${repository}${NUL}${subject}${NUL}`,
+  referencesIn: (repository: string): string => `refs${NUL}${repository}${NUL}`,
+  referrersIn: (repository: string): string => `referrers${NUL}${repository}${NUL}`,
+  referrers: (repository: string, subject: WellFormedDigest): string =>
+    `referrers${NUL}${repository}${NUL}${subject}${NUL}`,
   repository: (family: RepositoryFamily, repository: string): string => `${family}${NUL}${repository}${NUL}`
 } as const
 

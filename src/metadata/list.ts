@@ -1,8 +1,10 @@
+import type { Digest } from '../oci/digest.ts'
 import type { PageOptions, RepositoryOptions } from '../registry/ports.ts'
 import type { Database } from './database.ts'
 import {
   endOf,
   isAbove,
+  prefixes,
   type RepositoryFamily,
   rangeOf,
   repositoriesAbove,
@@ -53,6 +55,27 @@ export async function* keysUnder(
     }
     if (done) return
   }
+}
+
+/** As {@link keysUnder} where keys end in two digests, which came in as such. */
+export async function* pairsUnder(
+  database: Database,
+  prefix: string,
+  options?: PageOptions
+): AsyncGenerator<[Digest, Digest]> {
+  for await (const rest of keysUnder(database, prefix, options)) {
+    const [first, second] = rest.split('\0')
+    yield [first as Digest, second as Digest]
+  }
+}
+
+/** Whether nothing is named: no blob, no manifest, no repository, and no blob that comes or goes. */
+export async function isBlank(database: Database): Promise<boolean> {
+  const { blobs, manifests, unplaced, doomed } = prefixes
+  for (const prefix of [blobs, manifests, unplaced, doomed])
+    for await (const _ of keysUnder(database, prefix)) return false
+  for await (const _ of repositories(database)) return false
+  return true
 }
 
 /**

@@ -1,9 +1,10 @@
 import { countUsage } from './count-usage.ts'
 import type { Level } from './database.ts'
 import { keys } from './keys.ts'
+import { referenceUpgrade } from './reference-upgrade.ts'
 
 /** Form of keys and values this program reads and writes. Raise it with a migration from the one before. */
-export const schemaVersion = 2
+export const schemaVersion = 3
 
 /** One step from a schema to the next. */
 export interface Migration {
@@ -14,7 +15,7 @@ export interface Migration {
 }
 
 /** Every step there is, oldest first. */
-export const migrations: readonly Migration[] = [countUsage]
+export const migrations: readonly Migration[] = [countUsage, referenceUpgrade]
 
 /** The data was written by a newer Pinnace, or is not Pinnace's. Nothing was changed. */
 export class SchemaUnsupported extends Error {

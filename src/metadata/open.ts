@@ -1,9 +1,10 @@
-import { stat, statfs } from 'node:fs/promises'
+import { readFile, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Level as LevelDb } from 'level'
 import { createLevelFolder } from './create-folder.ts'
 import { LogRotation, logsIn } from './log-rotation.ts'
 import { LevelMetadata, type LevelMetadataInit } from './store.ts'
+import { explainOpening } from './unusable.ts'
 
 /**
  * LevelDB starts a fresh log when its memtable has this many bytes. Opening replays at most two of them, which keeps
@@ -26,36 +27,50 @@ const REOPEN_MARGIN = 32 * 1024 * 1024
 export interface OpenMetadataInit extends LevelMetadataInit {
   /** LevelDB's cache of uncompressed table blocks. Bytes, default 8 MiB. */
   blockCacheBytes?: number
+  /** Told when LevelDB passed over damaged records of its log: what was written last may be missing. */
+  onDropped?: (sentence: string) => void
 }
 
 /**
  * Opens the metadata in a folder of its own, made when missing (its parent too).
  *
  * @throws {MetadataLocked} when another process holds it
+ * @throws {MetadataUnusable} when it is damaged, or not ours to read and write
  * @throws {SchemaUnsupported} when a newer Pinnace wrote it
  * @throws {RegistryError} STORAGE_FULL
  */
 export async function openMetadata(folder: string, init: OpenMetadataInit = {}): Promise<LevelMetadata> {
-  const { blockCacheBytes = 8 * 1024 * 1024, ...rest } = init
+  const { blockCacheBytes = 8 * 1024 * 1024, onDropped, ...rest } = init
   await createLevelFolder(folder)
   const level = new LevelDb<string, string>(folder, {
-    createIfMissing: true,
+    // A database that is not there any more is lost; a new one in its place would hide that.
+    createIfMissing: false,
     cacheSize: blockCacheBytes,
     writeBufferSize: WRITE_BUFFER,
     maxOpenFiles: 512
   })
   const rotation = new LogRotation(folder, WRITE_BUFFER)
   const metadata = new LevelMetadata(
-    { level, room: () => roomBeside(folder), written: write => rotation.written(write) },
+    { level, folder, room: () => roomBeside(folder), written: write => rotation.written(write) },
     rest
   )
   try {
     await metadata.open()
   } catch (error) {
-    if (!isLocked(error)) throw error
+    if (!isLocked(error)) throw explainOpening(folder, error)
     throw new MetadataLocked(`the metadata in ${folder} is in use by another process`, { cause: error })
   }
+  if (onDropped !== undefined) await reportDropped(folder, onDropped)
   return metadata
+}
+
+/** LevelDB goes on without what it cannot read of a log and says so in its own file LOG only, which is new at each opening. */
+async function reportDropped(folder: string, onDropped: (sentence: string) => void): Promise<void> {
+  const said = await readFile(join(folder, 'LOG'), 'utf8').catch(() => '')
+  for (const [, log, bytes, why] of said.matchAll(/ignoring error\) (\S+): dropping (\d+) bytes; (.*)/g))
+    onDropped(
+      `${bytes} bytes of ${log} could not be read (${why}) and are gone: what was pushed last may be missing; "pinnace scrub" names what is left without a record`
+    )
 }
 
 function isLocked(error: unknown): boolean {

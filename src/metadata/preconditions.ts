@@ -26,6 +26,7 @@ async function holds(view: View, condition: Precondition): Promise<boolean> {
       return link !== undefined && decode.link(link).at === condition.at
     }
     case 'unreferenced':
+      if (await view.has(keys.referenceUpgrade)) return false
       return !(await view.anyUnder(prefixes.references(condition.repository, condition.digest)))
     case 'unlinked':
       return !(await view.anyUnder(prefixes.holders(condition.digest)))
@@ -38,6 +39,11 @@ async function holds(view: View, condition: Precondition): Promise<boolean> {
     case 'revisionUsed': {
       const revision = await view.text(keys.revision(condition.repository, condition.digest))
       return revision !== undefined && decode.revision(revision).used === condition.used
+    }
+    case 'manifestIs': {
+      const bytes = await view.bytes(keys.manifest(condition.digest))
+      if (bytes === undefined || condition.bytes === undefined) return bytes === condition.bytes
+      return Buffer.from(bytes).equals(condition.bytes)
     }
     case 'untagged': {
       const { repository, digest, except = [] } = condition

@@ -11,6 +11,8 @@ import type {
   BlockPlace,
   ImageRecord,
   LinkRecord,
+  LossRecord,
+  ReferenceUpgradeRecord,
   ReferrerDescriptor,
   RevisionRecord,
   TagRecord,
@@ -29,7 +31,11 @@ export const encode = {
   image: (record: ImageRecord): string => JSON.stringify({ root: record.root.toString(), dagSize: record.dagSize }),
   upload: (record: UploadRecord): string =>
     JSON.stringify({ repository: record.repository, algorithm: record.algorithm, startedAt: record.startedAt }),
+  referenceUpgrade: ({ after }: ReferenceUpgradeRecord): string =>
+    JSON.stringify(after === undefined ? {} : { after: { repository: after.repository, digest: after.digest } }),
   token: ({ id: _, ...rest }: TokenRecord): string => JSON.stringify(rest),
+  loss: ({ problem, at, foundBy, quarantined }: LossRecord): string =>
+    JSON.stringify({ problem, at, foundBy, quarantined }),
   /** `r<offset>,<length>` or `n<length>`. */
   place: (place: BlockPlace): string =>
     place.kind === 'range' ? `r${place.offset},${place.length}` : `n${place.length}`
@@ -46,7 +52,9 @@ export const decode = {
   referrer: (text: string): ReferrerDescriptor => parse<ReferrerDescriptor>(text),
   image: (text: string): ImageRecord => withRoot(parse<Stored<ImageRecord>>(text)),
   upload: (text: string): UploadRecord => parse<UploadRecord>(text),
+  referenceUpgrade: (text: string): ReferenceUpgradeRecord => parse<ReferenceUpgradeRecord>(text),
   token: (text: string): Omit<TokenRecord, 'id'> => parse<Omit<TokenRecord, 'id'>>(text),
+  loss: (text: string): LossRecord => parse<LossRecord>(text),
   place: decodePlace
 } as const
 

@@ -1,6 +1,6 @@
 import type { TokenStore } from '../access/ports.ts'
 import { RegistryError } from '../errors.ts'
-import type { Digest } from '../oci/digest.ts'
+import type { Digest, WellFormedDigest } from '../oci/digest.ts'
 import type {
   AbortOptions,
   BlobRecord,
@@ -9,10 +9,13 @@ import type {
   CommitOptions,
   ImageRecord,
   LinkRecord,
+  LossKind,
+  LossRecord,
   MetadataStore,
   Mutation,
   PageOptions,
   Precondition,
+  ReferenceUpgradeRecord,
   ReferrerDescriptor,
   RepositoryOptions,
   RevisionRecord,
@@ -25,7 +28,7 @@ import { RecordCache } from './cache.ts'
 import { Committer } from './committer.ts'
 import { Database, type DatabaseComponents, type Level } from './database.ts'
 import { hexOf, keys, prefixes, repositoryFamilies } from './keys.ts'
-import { entriesUnder, keysUnder, repositories } from './list.ts'
+import { entriesUnder, isBlank, keysUnder, pairsUnder, repositories } from './list.ts'
 import { type MigrateInit, migrate } from './migrate.ts'
 import { decode } from './records.ts'
 import { LevelTokenStore } from './token-store.ts'
@@ -94,6 +97,11 @@ export class LevelMetadata implements MetadataStore {
     })
   }
 
+  /** Whether it names nothing: no blob, manifest or repository, and nothing under way. One seek where it does. */
+  isBlank(): Promise<boolean> {
+    return isBlank(this.#database)
+  }
+
   // Records
 
   blob(digest: Digest, options?: AbortOptions): Promise<BlobRecord | undefined> {
@@ -104,7 +112,7 @@ export class LevelMetadata implements MetadataStore {
     return this.#record(keys.link(repository, digest), decode.link, options)
   }
 
-  revision(repository: string, digest: Digest, options?: AbortOptions): Promise<RevisionRecord | undefined> {
+  revision(repository: string, digest: WellFormedDigest, options?: AbortOptions): Promise<RevisionRecord | undefined> {
     return this.#record(keys.revision(repository, digest), decode.revision, options)
   }
 
@@ -120,6 +128,14 @@ export class LevelMetadata implements MetadataStore {
     return this.#record(keys.upload(id), decode.upload, options)
   }
 
+  referenceUpgrade(options?: AbortOptions): Promise<ReferenceUpgradeRecord | undefined> {
+    return this.#record(keys.referenceUpgrade, decode.referenceUpgrade, options)
+  }
+
+  loss(kind: LossKind, digest: Digest, options?: AbortOptions): Promise<LossRecord | undefined> {
+    return this.#record(keys.loss(kind, digest), decode.loss, options)
+  }
+
   manifestBytes(digest: Digest, options?: AbortOptions): Promise<Uint8Array | undefined> {
     return this.#bytes(keys.manifest(digest), options)
   }
@@ -128,10 +144,12 @@ export class LevelMetadata implements MetadataStore {
     return this.#bytes(keys.node(hexOf(multihash)), options)
   }
 
-  async usage(repository: string, options?: AbortOptions): Promise<number> {
-    options?.signal?.throwIfAborted()
-    while (!this.#database.usable) await this.#database.ready()
-    return Number(this.#database.text(keys.usage(repository)) ?? 0)
+  usage(repository: string, options?: AbortOptions): Promise<number> {
+    return this.#number(keys.usage(repository), options)
+  }
+
+  lossCount(kind: LossKind, options?: AbortOptions): Promise<number> {
+    return this.#number(keys.lossCount(kind), options)
   }
 
   async repositoryExists(repository: string, options?: AbortOptions): Promise<boolean> {
@@ -181,9 +199,23 @@ export class LevelMetadata implements MetadataStore {
     return this.#digests(prefixes.references(repository, child), options)
   }
 
-  async *referrers(repository: string, subject: Digest, options?: PageOptions): AsyncGenerator<ReferrerDescriptor> {
+  async *referrers(
+    repository: string,
+    subject: WellFormedDigest,
+    options?: PageOptions
+  ): AsyncGenerator<ReferrerDescriptor> {
     for await (const [, value] of entriesUnder(this.#database, prefixes.referrers(repository, subject), options))
       yield decode.referrer(value)
+  }
+
+  async *references(repository: string, options?: AbortOptions): AsyncGenerator<{ child: Digest; parent: Digest }> {
+    for await (const [child, parent] of pairsUnder(this.#database, prefixes.referencesIn(repository), options))
+      yield { child, parent }
+  }
+
+  async *referrals(repository: string, options?: AbortOptions): AsyncGenerator<{ subject: Digest; digest: Digest }> {
+    for await (const [subject, digest] of pairsUnder(this.#database, prefixes.referrersIn(repository), options))
+      yield { subject, digest }
   }
 
   holders(digest: Digest, options?: AbortOptions): AsyncGenerator<string> {
@@ -202,6 +234,11 @@ export class LevelMetadata implements MetadataStore {
   async *uploads(options?: PageOptions): AsyncGenerator<{ id: string; record: UploadRecord }> {
     for await (const [id, value] of entriesUnder(this.#database, prefixes.uploads, options))
       yield { id, record: decode.upload(value) }
+  }
+
+  async *losses(kind: LossKind, options?: PageOptions): AsyncGenerator<{ digest: Digest; record: LossRecord }> {
+    for await (const [digest, value] of entriesUnder(this.#database, prefixes.losses(kind), options))
+      yield { digest: digest as Digest, record: decode.loss(value) }
   }
 
   // Walks
@@ -279,6 +316,12 @@ export class LevelMetadata implements MetadataStore {
     const bytes = this.#database.bytes(key)
     if (bytes !== undefined) this.#cache.set(key, bytes, bytes.byteLength)
     return bytes
+  }
+
+  async #number(key: string, options?: AbortOptions): Promise<number> {
+    options?.signal?.throwIfAborted()
+    while (!this.#database.usable) await this.#database.ready()
+    return Number(this.#database.text(key) ?? 0)
   }
 
   #digests(prefix: string, options?: PageOptions): AsyncGenerator<Digest> {

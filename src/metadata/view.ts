@@ -24,6 +24,13 @@ export class View {
     return this.#database.text(key)
   }
 
+  async bytes(key: string): Promise<Uint8Array | undefined> {
+    const pending = this.#layer.peek(key)
+    if (pending !== undefined) return pending === null ? undefined : bytesOf(pending)
+    while (!this.#database.usable) await this.#database.ready()
+    return this.#database.bytes(key)
+  }
+
   async has(key: string): Promise<boolean> {
     return (await this.text(key)) !== undefined
   }
@@ -51,6 +58,10 @@ export class View {
       after = items.at(-1)?.slice(prefix.length)
     }
   }
+}
+
+function bytesOf(value: Value): Uint8Array {
+  return typeof value === 'string' ? Buffer.from(value, 'utf8') : value
 }
 
 function textOf(value: Value): string {

@@ -1,6 +1,8 @@
 import type { AuditLog } from '../access/ports.ts'
 import { AuditFile } from '../audit/audit-file.ts'
+import { RotatingFile } from '../audit/rotating-file.ts'
 import { type Config, ConfigError, showSize } from '../config.ts'
+import { mendWriting } from '../file-access.ts'
 import type { Log } from '../registry/ports.ts'
 
 /** Bytes; a file that is put aside after every few lines is none. */
@@ -12,13 +14,23 @@ export async function openAudit(
   log: Log
 ): Promise<(AuditLog & { close(): Promise<void> }) | undefined> {
   const { path, size, files, addresses } = config
-  if (path === undefined) return undefined
+  return path === undefined
+    ? undefined
+    : withFile(config, path, () => AuditFile.open({ clock: Date, log }, { path, size, files, addresses }))
+}
+
+/** Whether {@link openAudit} could; changes nothing. @throws {ConfigError} */
+export async function checkAudit(config: Config['log']['audit']): Promise<void> {
+  const { path } = config
+  if (path !== undefined) await withFile(config, path, () => RotatingFile.check(path))
+}
+
+async function withFile<T>({ size }: Config['log']['audit'], path: string, open: () => Promise<T>): Promise<T> {
   if (size < smallest) throw configError('log.audit.size', `${showSize(size)} is too small; write at least 64KiB`)
   try {
-    return await AuditFile.open({ clock: Date, log }, { path, size, files, addresses })
+    return await open()
   } catch (error) {
-    const why = error instanceof Error && 'code' in error ? String(error.code) : 'it cannot be opened'
-    throw configError('log.audit.path', `cannot write ${path} (${why})`)
+    throw configError('log.audit.path', `cannot write ${path} ${mendWriting(error)}`)
   }
 }
 

@@ -2,15 +2,14 @@ import type { Authentication } from '../access/authentication.ts'
 import type { Authorize } from '../access/authorize.ts'
 import { type AuthenticationComponents, createAuthentication } from '../access/identify.ts'
 import type { OwnTokens } from '../access/own-tokens.ts'
-import type { AuditLog } from '../access/ports.ts'
+import type { AuditLog, ExternalTokens, PasswordFile } from '../access/ports.ts'
 import { type Config, ConfigError } from '../config.ts'
 import { createBearerCodec } from '../credentials/bearer-codec.ts'
 import { CredentialFileError } from '../credentials/credential-file.ts'
-import { asymmetric, openExternalTokens } from '../credentials/external-tokens.ts'
+import { asymmetric, type OpenExternalTokens, openExternalTokens } from '../credentials/external-tokens.ts'
 import { openPasswordFile } from '../credentials/password-file.ts'
 import { openPasswordHash } from '../credentials/password-hash.ts'
 import type { Log } from '../registry/ports.ts'
-import { Closers } from './closers.ts'
 
 export interface CredentialsComponents {
   authorize: Authorize
@@ -45,10 +44,11 @@ export async function openCredentials(
   init: CredentialsInit = {}
 ): Promise<Credentials> {
   const { htpasswd, token } = config.auth
-  if (token !== undefined) return openExternal(token, components)
+  const files = await openCredentialFiles(config, components)
+  if (token !== undefined && files.external !== undefined)
+    return useExternal(token, files.external, components, files.close)
   if (htpasswd === undefined && typeof config.access !== 'object')
-    return { authentication: undefined, close: async () => {} }
-  const closers = new Closers()
+    return { authentication: undefined, close: files.close }
   const service = htpasswd?.realm ?? defaultService
   const own: AuthenticationComponents = {
     ...components,
@@ -57,30 +57,50 @@ export async function openCredentials(
   }
   const { bearerLifetimeMs: lifetimeMs } = init
   const options = { service, ...(lifetimeMs === undefined ? {} : { lifetimeMs }) }
-  if (htpasswd === undefined)
-    return { authentication: createAuthentication(own, options), close: () => closers.close() }
-  const { path, groups } = htpasswd
-  const file = await named('auth.htpasswd', () =>
-    openPasswordFile(components, { path, ...(groups === undefined ? {} : { groups }) })
-  )
-  closers.add(file, it => it.close())
-  const passwords = { file, hash: await openPasswordHash() }
-  return { authentication: createAuthentication({ ...own, passwords }, options), close: () => closers.close() }
+  const passwords = files.passwords && { file: files.passwords, hash: await openPasswordHash() }
+  const authentication = createAuthentication({ ...own, ...(passwords && { passwords }) }, options)
+  return { authentication, close: files.close }
 }
 
-async function openExternal(
-  token: NonNullable<Config['auth']['token']>,
-  components: CredentialsComponents
-): Promise<Credentials> {
-  const { realm, service, issuer, rootcertbundle, jwks, signingalgorithms, autoredirect, autoredirectpath } = token
+export interface CredentialFiles {
+  readonly passwords?: PasswordFile
+  readonly external?: ExternalTokens
+  close(): Promise<void>
+}
+
+/**
+ * The files that `auth` names, read and followed.
+ *
+ * @throws {ConfigError} naming those that are missing or wrong
+ */
+export async function openCredentialFiles(
+  { auth }: Pick<Config, 'auth'>,
+  { log }: Pick<CredentialsComponents, 'log'>
+): Promise<CredentialFiles> {
+  if (auth.token !== undefined) {
+    const external = await openExternal(auth.token, log)
+    return { external, close: () => external.close() }
+  }
+  if (auth.htpasswd === undefined) return { close: async () => {} }
+  const { path, groups } = auth.htpasswd
+  const passwords = await named('auth.htpasswd', () =>
+    openPasswordFile({ log }, { path, ...(groups === undefined ? {} : { groups }) })
+  )
+  return { passwords, close: () => passwords.close() }
+}
+
+type TokenServer = NonNullable<Config['auth']['token']>
+
+async function openExternal(token: TokenServer, log: Log): Promise<OpenExternalTokens> {
+  const { service, issuer, rootcertbundle, jwks, signingalgorithms } = token
   const algorithms = asymmetric.filter(name => signingalgorithms.includes(name))
   if (signingalgorithms.length > 0 && algorithms.length === 0) {
     const message = `auth.token.signingalgorithms: whoever can check ${signingalgorithms.join(', ')} can make tokens too; write one of ${asymmetric.join(', ')}`
     throw new ConfigError([{ key: 'auth.token.signingalgorithms', message }])
   }
-  const external = await named('auth.token', () =>
+  return named('auth.token', () =>
     openExternalTokens(
-      { clock: Date, log: components.log },
+      { clock: Date, log },
       {
         issuer,
         service,
@@ -90,19 +110,31 @@ async function openExternal(
       }
     )
   )
+}
+
+function useExternal(
+  { realm, service, autoredirect, autoredirectpath }: TokenServer,
+  external: ExternalTokens,
+  components: CredentialsComponents,
+  close: () => Promise<void>
+): Credentials {
   const where = autoredirect ? { realmPath: autoredirectpath } : realm === undefined ? {} : { realm }
   const authentication = createAuthentication(
     { ...components, clock: Date, bearers: { external } },
     { service, ...where }
   )
-  return { authentication, close: () => external.close() }
+  return { authentication, close }
 }
 
 async function named<T>(key: string, open: () => Promise<T>): Promise<T> {
   try {
     return await open()
   } catch (error) {
-    if (!(error instanceof CredentialFileError)) throw error
-    throw new ConfigError([{ key, message: `${key}: ${error.message}` }])
+    const errors: unknown[] = error instanceof AggregateError ? error.errors : [error]
+    if (!errors.every(each => each instanceof CredentialFileError)) throw error
+    throw new ConfigError(
+      errors.map(({ message }) => ({ key, message: `${key}: ${message}` })),
+      { cause: error }
+    )
   }
 }

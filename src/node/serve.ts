@@ -1,10 +1,10 @@
-import { networkInterfaces } from 'node:os'
 import type { Authentication } from '../access/authentication.ts'
 import type { Authorize } from '../access/authorize.ts'
 import type { AuditLog } from '../access/ports.ts'
-import { asksWho, type Config, isLoopback, type ListenAddress, listenAddresses, readAddress } from '../config.ts'
+import { asksWho, type Config, isLoopback } from '../config.ts'
 import { type App, createApp } from '../http/app.ts'
 import { type ControlComponents, createControlApp } from '../http/control-app.ts'
+import { measureDamage } from '../http/damage-gauge.ts'
 import { createDebugApp } from '../http/debug-app.ts'
 import type { Health } from '../http/health.ts'
 import { type Listening, listen } from '../http/listen.ts'
@@ -12,9 +12,14 @@ import { listenControl } from '../http/listen-control.ts'
 import { createHttpMetrics, type HttpMetrics } from '../http/metrics.ts'
 import { type Identity, type OpenNode, openNode } from '../node.ts'
 import type { Log } from '../registry/ports.ts'
+import type { Registry } from '../registry/registry.ts'
 import { tokenAdvice } from './access.ts'
 import { Closers } from './closers.ts'
+import { damageNotices } from './damage.ts'
 import { type ConfigFile, followConfig } from './follow-config.ts'
+import { listening } from './listen-error.ts'
+import { debugAddress, heldAddresses, registryAddresses } from './listeners.ts'
+import { otherRegistry } from './other-registry.ts'
 import { scheduleMaintenance } from './schedule.ts'
 import { appInit, namesOf } from './settings.ts'
 import { startPeer } from './start-peer.ts'
@@ -50,15 +55,22 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
   const { log, signal } = init
   const closers = new Closers()
   try {
-    const node = closers.add(await openNode(config, { log, command: 'serve', serving: true }), it => it.close())
+    const opening = { log, command: 'serve', create: true, serving: true }
+    const node = closers.add(await openNode(config, opening), it => it.close())
     signal?.throwIfAborted()
     const running = { subject: 'operator', reference: init.version, outcome: 'allowed' } as const
     node.audit?.record({ ...running, action: 'start' })
     closers.add(node.audit, async audit => audit?.record({ ...running, action: 'stop' }))
     const { storagedriver } = config.health
-    const health = storagedriver.enabled
+    const storage = storagedriver.enabled
       ? closers.add(watchStorage(node.files, log, storagedriver), it => it.close())
       : undefined
+    const other = await otherRegistry(node.folder)
+    if (other !== undefined) log.warn({}, other)
+    const health: Health = {
+      failures: () => storage?.failures() ?? {},
+      notices: damageNotices(node.registry, log)
+    }
     const advice = tokenAdvice(config, node.tokens.list().length)
     if (advice !== undefined) log.warn({}, advice)
     const authentication = await openSignIn(config, node, init, closers)
@@ -66,7 +78,7 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
     const access = { authorize, reach, immutable, ...(authentication && { authentication }) }
     const metrics = await listenDebug(
       config,
-      { log, access, ...(node.audit && { audit: node.audit }), ...(health && { health }) },
+      { log, access, registry: node.registry, health, ...(node.audit && { audit: node.audit }) },
       closers
     )
     const identity = () => peer.identity()
@@ -79,26 +91,27 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
         log,
         ...(node.audit && { audit: node.audit }),
         ...(metrics && { metrics }),
-        ...(health && { health })
+        health
       },
       { ...appInit(config), openHint }
     )
     const tls = await openTls(config, { log, folder: node.folder }, closers)
-    const listening = closers.add(await listenOci(app, config, tls), it => it.drain(0))
+    const oci = closers.add(await listenOci(app, config, tls), it => it.drain(0))
     tls?.start?.()
     signal?.throwIfAborted()
     const peer = startPeer(node, config, log)
     closers.add(peer, it => it.close())
     await listenForCommands(node, { ...control, log }, closers)
+    node.upgrade()
     closers.add(scheduleMaintenance(node.registry, config, log), it => it.close())
     if (init.configFile !== undefined) {
       closers.add(await followConfig(config, init.configFile, { ...node, log }), it => it.close())
     }
     return {
-      addresses: listening.urls,
+      addresses: oci.urls,
       identity,
       drain: async timeoutMs => {
-        const cut = await listening.drain(timeoutMs)
+        const cut = await oci.drain(timeoutMs)
         if (cut > 0) log.warn({ connections: cut }, 'http.draintimeout is over: requests under way were cut')
       },
       close: () => closers.close()
@@ -125,36 +138,31 @@ async function openSignIn(
 }
 
 async function listenOci(app: App, config: Config, tls: ListenTls | undefined): Promise<Listening> {
-  return listen(app, presentAddresses(listenAddresses(config.http)), {
-    headersTimeoutMs: config.ipfs.timeouts.headers,
-    ...(tls && { tls: tls.tls, certificates: tls.certificates })
-  })
-}
-
-/**
- * The default is both loopbacks; a machine without IPv6 has only one of them. What somebody wrote on its own must work.
- */
-function presentAddresses(addresses: ListenAddress[]): ListenAddress[] {
-  if (addresses.length < 2) return addresses
-  const present = Object.values(networkInterfaces()).some(list => list?.some(entry => entry.address === '::1'))
-  return addresses.filter(address => present || address.kind === 'unix' || address.host !== '::1')
+  return listening('http.addr', () =>
+    listen(app, registryAddresses(config), {
+      headersTimeoutMs: config.ipfs.timeouts.headers,
+      ...(tls && { tls: tls.tls, certificates: tls.certificates })
+    })
+  )
 }
 
 interface DebugParts {
   log: Log
   access: { authorize: Authorize; authentication?: Authentication }
+  registry: Registry
   audit?: AuditLog
-  health?: Health
+  health: Health
 }
 
 /** `http.debug`: metrics exist only where somebody can read them, which from elsewhere takes `admin` once somebody can sign in. */
 async function listenDebug(config: Config, parts: DebugParts, closers: Closers): Promise<HttpMetrics | undefined> {
-  const { log, health, access, audit } = parts
-  const { addr, prometheus } = config.http.debug
-  const address = addr === undefined ? undefined : readAddress(addr)
-  if (address === undefined || !('port' in address)) return undefined
+  const { log, health, access, audit, registry } = parts
+  const { prometheus } = config.http.debug
+  const address = debugAddress(config)
+  if (address === undefined) return undefined
   const metrics = prometheus.enabled ? createHttpMetrics() : undefined
-  const isGuarded = access.authentication !== undefined && !isLoopback(address)
+  if (metrics !== undefined) measureDamage(metrics, registry)
+  const isGuarded = access.authentication !== undefined && !isLoopback({ kind: 'tcp', ...address })
   const app = createDebugApp(
     {
       log,
@@ -162,12 +170,12 @@ async function listenDebug(config: Config, parts: DebugParts, closers: Closers):
       ...(isGuarded && { access }),
       ...(audit && { audit }),
       ...(metrics && { metrics }),
-      ...(health && { health })
+      health
     },
     namesOf(config)
   )
   closers.add(app, it => it.close())
-  await app.listen(address)
+  await listening('http.debug.addr', () => app.listen(address))
   return metrics
 }
 
@@ -178,7 +186,11 @@ function controlled(
   { version }: ServeInit,
   identity: () => Promise<Identity>
 ): Required<Pick<ControlComponents, 'node' | 'access'>> {
-  return { node: { version, identity }, access: { tokens: node.tokens, authenticating: asksWho(config) } }
+  const listeners = () => heldAddresses(config, identity)
+  return {
+    node: { version, identity, listeners, folder: node.folderIdentity },
+    access: { tokens: node.tokens, authenticating: asksWho(config) }
+  }
 }
 
 async function listenForCommands(

@@ -62,10 +62,9 @@ export function appInit(config: Config): AppInit {
 /** The configuration as the files' side wants it. */
 export function storageInit(config: Config): StorageInit {
   const { limits, reserve } = config.ipfs
-  const { hashing } = limits
   return {
     uploads: { idleSessions: 64 },
-    ...(reserve === undefined ? {} : { reserve }),
-    ...(hashing === undefined ? {} : { hash: { threads: hashing } })
+    hash: { threads: limits.hashing },
+    ...(reserve === undefined ? {} : { reserve })
   }
 }

@@ -4,6 +4,7 @@ import { type Ipfs, startIpfs } from '../ipfs/ipfs.ts'
 import { createLevelFolder } from '../metadata/create-folder.ts'
 import type { Identity, OpenNode } from '../node.ts'
 import type { BlockHome, Log } from '../registry/ports.ts'
+import { ipfsListenError } from './listen-error.ts'
 
 /** The IPFS side while it starts and after. */
 export interface StartingPeer {
@@ -13,7 +14,9 @@ export interface StartingPeer {
 
 /** Starts libp2p and Helia behind the registry's back: loading them takes longer than all the rest. */
 export function startPeer(node: OpenNode, config: Config, log: Log): StartingPeer {
-  const starting = start(node, config, log)
+  const starting = start(node, config, log).catch((error: unknown) => {
+    throw ipfsListenError(error)
+  })
   // Whoever asks for the identity is told; until then a failure must not end the process.
   starting.catch(() => undefined)
   return {

@@ -10,7 +10,11 @@ export interface StorageHealthInit {
 }
 
 /** distribution's `health.storagedriver`: a small write, read and removal in the data folder. */
-export function watchStorage(files: BlobFiles, log: Log, init: StorageHealthInit): Health & { close(): Promise<void> } {
+export function watchStorage(
+  files: Pick<BlobFiles, 'probe'>,
+  log: Log,
+  init: StorageHealthInit
+): Health & { close(): Promise<void> } {
   let inRow = 0
   let why = ''
   const check = async (signal: AbortSignal) => {

@@ -4,6 +4,7 @@ import type { Certificates } from '../http/certificates.ts'
 import { openTlsFiles, TlsFileError } from '../http/tls-files.ts'
 import type { Log } from '../registry/ports.ts'
 import type { Closers } from './closers.ts'
+import { challengeAddress } from './listeners.ts'
 
 export interface ListenTls {
   tls: SecureContextOptions
@@ -33,15 +34,20 @@ export async function openTls(
   if (tls.letsencrypt !== undefined) {
     // 10 MB of memory that a node without it need not have.
     const { openAcme } = await import('./acme.ts')
-    return { tls: context, ...(await openAcme(tls.letsencrypt, { ...components, context }, closers)) }
+    const parts = { ...components, context, challengesAt: challengeAddress(config) }
+    return { tls: context, ...(await openAcme(tls.letsencrypt, parts, closers)) }
   }
   const { certificate = '', key = '' } = tls
   try {
     const files = await openTlsFiles(components, { certificate, key, context })
     return { tls: context, certificates: closers.add(files, it => it.close()) }
   } catch (error) {
-    if (!(error instanceof TlsFileError)) throw error
-    const name = `http.tls.${error.which}`
-    throw new ConfigError([{ key: name, message: `${name}: ${error.message}` }], { cause: error })
+    const errors: unknown[] = error instanceof AggregateError ? error.errors : [error]
+    if (!errors.every(each => each instanceof TlsFileError)) throw error
+    const problems = errors.map(({ which, message }) => ({
+      key: `http.tls.${which}`,
+      message: `http.tls.${which}: ${message}`
+    }))
+    throw new ConfigError(problems, { cause: error })
   }
 }

@@ -7,6 +7,12 @@ export type DigestAlgorithm = 'sha256' | 'sha512'
 /** `algorithm:encoded`, lower-case hex, e.g. `sha256:e3b0…`. Only {@link parseDigest} and hashing make one. */
 export type Digest = `${DigestAlgorithm}:${string}`
 
+/**
+ * A digest of any algorithm, by the grammar of the image specification, at most 200 characters: of printable ASCII, without
+ * `/`. What is called by one that is no {@link Digest} can be asked for and be a subject, but is stored nowhere.
+ */
+export type WellFormedDigest = `${string}:${string}`
+
 /** Hex characters of each algorithm's encoded part. */
 export const encodedLength: Record<DigestAlgorithm, number> = { sha256: 64, sha512: 128 }
 
@@ -36,6 +42,26 @@ export function parseDigest(value: string): Digest {
   const digest = tryParseDigest(value)
   if (digest !== undefined) return digest
   throw new RegistryError('DIGEST_INVALID', { message: complaint(value), detail: { digest: value.slice(0, 200) } })
+}
+
+/** `undefined` for what breaks the grammar, or the form that the algorithm has where it is one of ours. */
+export function tryParseWellFormed(value: string): WellFormedDigest | undefined {
+  if (!isDigestShaped(value)) return undefined
+  const colon = value.indexOf(':')
+  const algorithm = value.slice(0, colon)
+  return isDigestAlgorithm(algorithm) ? tryParseDigest(value) : `${algorithm}:${value.slice(colon + 1)}`
+}
+
+/**
+ * @throws {RegistryError} DIGEST_INVALID
+ */
+export function parseWellFormed(value: string): WellFormedDigest {
+  return tryParseWellFormed(value) ?? parseDigest(value)
+}
+
+/** Whether something can be stored under the digest. */
+export function isStorable(digest: WellFormedDigest): digest is Digest {
+  return tryParseDigest(digest) !== undefined
 }
 
 function complaint(value: string): string {

@@ -1,20 +1,24 @@
 import { RegistryError } from '../errors.ts'
-import { type Digest, isDigestShaped, parseDigest, tryParseDigest } from './digest.ts'
-import { baseMediaType, isMediaType, isNondistributable, kindOf, type ManifestKind, mediaTypes } from './media-types.ts'
+import {
+  type Descriptor,
+  descriptor,
+  descriptors,
+  digestIn,
+  invalid,
+  isAbsent,
+  isObject,
+  isUnset,
+  type Json,
+  readDescriptor,
+  readDescriptors
+} from './descriptor.ts'
+import { type Digest, parseWellFormed, tryParseWellFormed, type WellFormedDigest } from './digest.ts'
+import { baseMediaType, isMediaType, kindOf, type ManifestKind, mediaTypes } from './media-types.ts'
+import { namedDigests } from './named-digests.ts'
 import { isNestedDeeper } from './nesting.ts'
 import { repeatedName } from './repeated-name.ts'
 
-/** A descriptor as the manifest spells it, checked. */
-export interface Descriptor {
-  mediaType: string
-  digest: Digest
-  /** Bytes. */
-  size: number
-  /** Only in an index: what the child says it runs on, as written. */
-  platform?: unknown
-  /** The registry need not hold it. */
-  nondistributable: boolean
-}
+export type { Descriptor } from './descriptor.ts'
 
 /** What a registry has to know of a manifest; the bytes stay as they are. */
 export interface Manifest {
@@ -25,7 +29,10 @@ export interface Manifest {
   layers: Descriptor[]
   /** Entries of an index. */
   manifests: Descriptor[]
-  subject?: Digest
+  /** Where it is listed as a referrer, also under an algorithm that nothing can be stored under. */
+  subject?: WellFormedDigest
+  /** Every digest that the manifest keeps in its repository, see {@link namedDigests}. */
+  names: ReadonlySet<Digest>
   artifactType?: string
   annotations?: Record<string, string>
 }
@@ -33,7 +40,8 @@ export interface Manifest {
 /** Bytes; the specification asks for at least 4 MB (end-7). */
 export const maxManifestSize = 4 * 1024 * 1024
 
-type Json = Record<string, unknown>
+/** Different digests that one manifest names at most: each is a record of its own. */
+export const maxNames = 10_000
 
 /** Fields whose meaning decides what an image is; Go clients read their names case-insensitively. */
 const decisive = [
@@ -55,7 +63,8 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * Reads a manifest pushed under `contentType` (parameters ignored, empty when the client sent none).
  *
  * A document that two clients could read as two different things is refused (CVE-2021-41190): `layers` beside
- * `manifests`, a `mediaType` that contradicts the header, decisive names in another case.
+ * `manifests`, a `mediaType` that contradicts the header, decisive names in another case. A field that is null, or an empty
+ * string where a media type or a digest goes, is read as one that is absent.
  *
  * @throws {RegistryError} MANIFEST_INVALID, naming the field
  */
@@ -65,17 +74,47 @@ export function parseManifest(bytes: Uint8Array, contentType: string): Manifest 
   const mediaType = decideMediaType(document, baseMediaType(contentType))
   const kind = kindOf(mediaType)
   if (kind !== 'other') checkSchemaVersion(document, kind)
-  const manifest: Manifest = { mediaType, kind, layers: [], manifests: [] }
+  const manifest: Manifest = { mediaType, kind, layers: [], manifests: [], names: namedDigests(document) }
   if (kind === 'manifest') {
-    manifest.config = descriptor(document.config, 'config')
+    if (demandsConfig(document)) manifest.config = descriptor(document.config, 'config')
     manifest.layers = descriptors(document.layers, 'layers')
   } else if (kind === 'index') {
     manifest.manifests = descriptors(document.manifests, 'manifests')
   } else if (kind === 'artifact') {
-    manifest.layers = document.blobs === undefined ? [] : descriptors(document.blobs, 'blobs')
+    manifest.layers = descriptors(document.blobs, 'blobs')
   }
   readReferrerFields(document, manifest)
   return manifest
+}
+
+/**
+ * Reads a manifest that is stored, under the type it was pushed with. It was judged when it was pushed, perhaps by another
+ * version of this program: what is not as expected is read as absent.
+ */
+export function readManifest(bytes: Uint8Array, mediaType: string): Manifest {
+  const document = readObject(bytes)
+  const type = isAbsent(document.mediaType) || typeof document.mediaType !== 'string' ? mediaType : document.mediaType
+  const kind = kindOf(type)
+  const manifest: Manifest = { mediaType: type, kind, layers: [], manifests: [], names: namedDigests(document) }
+  const config = kind === 'manifest' ? readDescriptor(document.config) : undefined
+  if (config !== undefined) manifest.config = config
+  if (kind === 'manifest') manifest.layers = readDescriptors(document.layers)
+  if (kind === 'artifact') manifest.layers = readDescriptors(document.blobs)
+  if (kind === 'index') manifest.manifests = readDescriptors(document.manifests)
+  const subject = subjectDigest(document.subject)
+  if (subject !== undefined) manifest.subject = subject
+  readArtifactType(document, manifest)
+  const annotations = readAnnotations(document.annotations)
+  if (annotations !== undefined) manifest.annotations = annotations
+  return manifest
+}
+
+function readObject(bytes: Uint8Array): Json {
+  try {
+    return parseObject(bytes)
+  } catch {
+    return {}
+  }
 }
 
 function parseObject(bytes: Uint8Array): Json {
@@ -101,6 +140,19 @@ export function refuseRepeatedNames(bytes: Uint8Array): void {
   if (name !== undefined) throw invalid(`ambiguous manifest: field "${name.slice(0, 200)}" appears twice in one object`)
 }
 
+/**
+ * Refuses a manifest that names more than {@link maxNames} digests. Asked once, when a manifest is pushed.
+ *
+ * @throws {RegistryError} MANIFEST_INVALID, with the limit and how many there are
+ */
+export function refuseManyNames({ names }: Manifest): void {
+  if (names.size <= maxNames) return
+  throw invalid(`manifest names ${names.size} different digests and at most ${maxNames} are taken: split it up`, {
+    limit: maxNames,
+    names: names.size
+  })
+}
+
 /** Objects and lists in each other; a manifest of the specifications has five or six, annotations nothing deeper. */
 const maxNesting = 1_000
 
@@ -113,30 +165,23 @@ export function refuseDeepNesting(bytes: Uint8Array): void {
   if (isNestedDeeper(bytes, maxNesting)) throw invalid(`manifest is nested deeper than ${maxNesting} levels`)
 }
 
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function invalid(message: string, detail?: unknown): RegistryError {
-  return new RegistryError('MANIFEST_INVALID', detail === undefined ? { message } : { message, detail })
-}
-
+/** Only values make two readings: a field that is null or empty beside another is none of them. */
 function refuseAmbiguity(document: Json): void {
+  const has = (name: string) => !isAbsent(document[name])
   for (const key of Object.keys(document)) {
     const lower = key.toLowerCase()
     const meant = decisive.find(name => name.toLowerCase() === lower)
-    if (meant !== undefined && meant !== key)
+    if (meant !== undefined && meant !== key && (has(key) || has(meant)))
       throw invalid(`ambiguous manifest: field "${key}" could be read as "${meant}"`)
   }
-  if ('manifests' in document && ('layers' in document || 'config' in document || 'fsLayers' in document)) {
+  if (has('manifests') && (has('layers') || has('config') || has('fsLayers'))) {
     throw invalid('ambiguous manifest: it has both "manifests" and the fields of an image')
   }
-  if ('layers' in document && 'fsLayers' in document)
-    throw invalid('ambiguous manifest: it has both "layers" and "fsLayers"')
+  if (has('layers') && has('fsLayers')) throw invalid('ambiguous manifest: it has both "layers" and "fsLayers"')
 }
 
 function decideMediaType(document: Json, contentType: string): string {
-  const declared = document.mediaType
+  const declared = isAbsent(document.mediaType) ? undefined : document.mediaType
   if (declared !== undefined && typeof declared !== 'string') throw invalid('mediaType is not a string')
   if (contentType !== '' && !isMediaType(contentType))
     throw invalid(`Content-Type "${contentType.slice(0, 200)}" is not a media type`)
@@ -156,78 +201,62 @@ function decideMediaType(document: Json, contentType: string): string {
 }
 
 function infer(document: Json): string {
-  if ('manifests' in document) return mediaTypes.ociIndex
-  if ('layers' in document || 'config' in document) return mediaTypes.ociManifest
+  const { manifests, layers, config } = document
+  if (!isAbsent(manifests)) return mediaTypes.ociIndex
+  if (!isAbsent(layers) || !isAbsent(config)) return mediaTypes.ociManifest
+  // A list of none that Go wrote.
+  if (manifests !== undefined) return mediaTypes.ociIndex
+  if (layers !== undefined || config !== undefined) return mediaTypes.ociManifest
   throw invalid('manifest has neither a Content-Type nor a mediaType')
 }
 
 function checkSchemaVersion(document: Json, kind: ManifestKind): void {
   // The retired artifact manifest never had one.
-  if (kind === 'artifact' && document.schemaVersion === undefined) return
+  if (kind === 'artifact' && isAbsent(document.schemaVersion)) return
   if (document.schemaVersion !== 2) throw invalid('schemaVersion is not 2')
 }
 
-function descriptors(value: unknown, path: string): Descriptor[] {
-  // Go's encoder writes a nil slice as null; a list of none is legal.
-  if (value === null) return []
-  if (!Array.isArray(value)) throw invalid(`${path} is not a list of descriptors`)
-  return value.map((entry, index) => descriptor(entry, `${path}[${index}]`))
-}
-
-function descriptor(value: unknown, path: string): Descriptor {
-  if (!isObject(value)) throw invalid(`${path} is not a descriptor`)
-  const { mediaType, digest, size } = value
-  if (typeof mediaType !== 'string') throw invalid(`${path}.mediaType is not a string`)
-  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
-    throw invalid(`${path}.size is not a number of bytes`)
-  const read: Descriptor = {
-    mediaType,
-    digest: descriptorDigest(digest, path),
-    size,
-    nondistributable: isNondistributable(mediaType)
-  }
-  if (value.platform !== undefined) read.platform = value.platform
-  return read
-}
-
-function descriptorDigest(value: unknown, path: string): Digest {
-  if (typeof value !== 'string' || !isDigestShaped(value)) throw invalid(`${path}.digest is not a digest`)
-  try {
-    return parseDigest(value)
-  } catch (error) {
-    throw new RegistryError('MANIFEST_INVALID', {
-      message: `${path}.digest: ${error instanceof Error ? error.message : 'invalid'}`,
-      cause: error
-    })
-  }
+/** An image has one; an artifact that says what it is may do without. */
+function demandsConfig({ config, artifactType }: Json): boolean {
+  return isAbsent(artifactType) || !(isAbsent(config) || isUnset(config))
 }
 
 function readReferrerFields(document: Json, manifest: Manifest): void {
-  if (document.subject !== undefined && document.subject !== null) readSubject(document.subject, manifest)
-  if (typeof document.artifactType === 'string' && document.artifactType !== '')
-    manifest.artifactType = document.artifactType
-  const annotations = readAnnotations(document.annotations, manifest.kind)
-  if (annotations !== undefined) manifest.annotations = annotations
+  const { subject, annotations } = document
+  if (manifest.kind === 'other') {
+    // Of an unknown type nothing is demanded, but what has the form of a subject is one.
+    const digest = subjectDigest(subject)
+    if (digest !== undefined) manifest.subject = digest
+  } else if (!isAbsent(subject) && !isUnset(subject)) {
+    if (!isObject(subject)) throw invalid('subject is not a descriptor')
+    // Nothing is done with it but listing by its digest, so no more is demanded of it.
+    manifest.subject = digestIn(subject, parseWellFormed, 'subject')
+  }
+  readArtifactType(document, manifest)
+  const read = readAnnotations(annotations)
+  if (read !== undefined) manifest.annotations = read
+  else if (manifest.kind !== 'other' && !isAbsent(annotations) && !isEmpty(annotations))
+    throw invalid('annotations is not a map of strings')
 }
 
-function readSubject(value: unknown, manifest: Manifest): void {
-  if (manifest.kind !== 'other') {
-    manifest.subject = descriptor(value, 'subject').digest
-    return
-  }
-  // Of an unknown type nothing is demanded, but what has the form of a subject is one.
-  const digest = isObject(value) && typeof value.digest === 'string' ? tryParseDigest(value.digest) : undefined
-  if (digest !== undefined) manifest.subject = digest
+function subjectDigest(value: unknown): WellFormedDigest | undefined {
+  return isObject(value) && typeof value.digest === 'string' ? tryParseWellFormed(value.digest) : undefined
 }
 
-function readAnnotations(value: unknown, kind: ManifestKind): Record<string, string> | undefined {
-  if (value === undefined || value === null) return undefined
-  const entries = isObject(value) ? Object.entries(value) : undefined
-  if (entries?.every((entry): entry is [string, string] => typeof entry[1] === 'string')) {
-    return entries.length === 0 ? undefined : Object.fromEntries(entries)
-  }
-  if (kind === 'other') return undefined
-  throw invalid('annotations is not a map of strings')
+function readArtifactType({ artifactType }: Json, manifest: Manifest): void {
+  if (typeof artifactType === 'string' && artifactType !== '') manifest.artifactType = artifactType
+}
+
+/** `undefined` when there are none, or when they are no map of strings. */
+function readAnnotations(value: unknown): Record<string, string> | undefined {
+  const entries = isObject(value) ? Object.entries(value).filter(entry => entry[1] !== null) : []
+  if (entries.length === 0 || !entries.every((entry): entry is [string, string] => typeof entry[1] === 'string'))
+    return undefined
+  return Object.fromEntries(entries)
+}
+
+function isEmpty(value: unknown): boolean {
+  return isObject(value) && Object.values(value).every(entry => entry === null)
 }
 
 /**
@@ -235,10 +264,10 @@ function readAnnotations(value: unknown, kind: ManifestKind): Record<string, str
  * image manifest; none for an index without one.
  */
 export function referrerArtifactType(manifest: Manifest): string | undefined {
-  return manifest.artifactType ?? (manifest.kind === 'manifest' ? manifest.config?.mediaType : undefined)
+  return manifest.artifactType ?? (manifest.kind === 'manifest' ? manifest.config?.mediaType || undefined : undefined)
 }
 
-/** Everything the manifest needs to be whole: each digest once, first mention wins. */
+/** Everything the manifest's type needs to be whole: each digest once, first mention wins. */
 export function referencedDescriptors(manifest: Manifest): Descriptor[] {
   const seen = new Map<Digest, Descriptor>()
   const all = [...(manifest.config === undefined ? [] : [manifest.config]), ...manifest.layers, ...manifest.manifests]

@@ -11,24 +11,22 @@ export const mediaTypes = {
 
 export type ManifestKind = 'manifest' | 'index' | 'artifact' | 'other'
 
-const kinds: Record<string, ManifestKind> = {
-  [mediaTypes.ociManifest]: 'manifest',
-  [mediaTypes.dockerManifest]: 'manifest',
-  [mediaTypes.ociIndex]: 'index',
-  [mediaTypes.dockerList]: 'index',
-  [mediaTypes.ociArtifact]: 'artifact'
-}
+const kinds: ReadonlyMap<string, ManifestKind> = new Map<string, ManifestKind>([
+  [mediaTypes.ociManifest, 'manifest'],
+  [mediaTypes.dockerManifest, 'manifest'],
+  [mediaTypes.ociIndex, 'index'],
+  [mediaTypes.dockerList, 'index'],
+  [mediaTypes.ociArtifact, 'artifact']
+])
 
 export function kindOf(mediaType: string): ManifestKind {
-  return kinds[mediaType] ?? 'other'
+  return kinds.get(mediaType) ?? 'other'
 }
 
-/** Layers that a registry need not hold: `nondistributable` of OCI, `foreign` of Docker. */
+/** Layers that a registry need not hold: `nondistributable` of OCI, `foreign` of Docker, whatever they are packed with. */
 export function isNondistributable(mediaType: string): boolean {
-  return (
-    mediaType.includes('.nondistributable.') ||
-    mediaType === 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip'
-  )
+  const lower = mediaType.toLowerCase()
+  return lower.includes('.nondistributable.') || lower.startsWith('application/vnd.docker.image.rootfs.foreign.')
 }
 
 /** `Content-Type` without its parameters, lower-cased as media types compare. */

@@ -3,8 +3,10 @@ import type { Digest } from '../oci/digest.ts'
 import type { Settler } from './blobs/settle.ts'
 import type { VerifiedBlobs } from './blobs/verified.ts'
 import type { KeyedLock } from './keyed-lock.ts'
+import type { ReferenceUpgrade } from './manifests/reference-upgrade.ts'
 import type { BlobFiles, BlobSource, Clock, DagBuilder, DiskRoom, Log, MetadataStore, UploadStaging } from './ports.ts'
 import type { QuotaOf } from './quotas/quota.ts'
+import type { UploadBody } from './registry.ts'
 
 /** What `node.ts` hands to the use cases. */
 export interface RegistryComponents {
@@ -41,6 +43,8 @@ export interface RegistryInit {
   platforms?: RequiredPlatforms
   /** ms a request waits for another one that is writing to the same upload session. Default 10 s. */
   sessionWaitMs?: number
+  /** ms without a byte after which a body is given up for another request of its upload session. Default 5 s. */
+  bodySilenceMs?: number
   /** Patterns that a descriptor's `urls` must, and must not, match (`validation.manifests.urls`). */
   urls?: { allow: readonly RegExp[]; deny: readonly RegExp[] }
   /** What each repository may hold. Default: no limits. */
@@ -70,8 +74,14 @@ export interface Registration extends RegistryComponents {
   blobLocks: KeyedLock
   /** One writer an upload session. */
   sessionLocks: KeyedLock
+  /** Bodies being read, by upload session. */
+  bodies: Map<string, UploadBody>
   verified: VerifiedBlobs
-  /** Blobs being hashed again because a read met bytes that do not hash. */
+  /** Manifests as the metadata store keeps them in memory, of which the bytes were hashed: once each time they come from the disk. */
+  soundManifests: WeakSet<Uint8Array>
+  /** Blobs and manifests being looked at again because a read met bytes that do not hash. */
   examining: Set<Digest>
   settler: Settler
+  /** Awaited by whatever frees bytes because nothing references them. */
+  references: ReferenceUpgrade
 }

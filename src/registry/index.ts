@@ -16,6 +16,7 @@ import { openOrFetchBlob } from './fetch/open-blob.ts'
 import { inspect } from './inspect.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { listReferrers, listRepositories, listTags } from './lists.ts'
+import { countDamage, listAside, removeAside } from './maintenance/aside.ts'
 import { collectGarbage, exclusive } from './maintenance/gc.ts'
 import { listUntagged } from './maintenance/list-untagged.ts'
 import { confirmRot } from './maintenance/quarantine.ts'
@@ -27,6 +28,8 @@ import { deleteManifest } from './manifests/delete.ts'
 import { deleteTag } from './manifests/delete-tag.ts'
 import { getManifest } from './manifests/get.ts'
 import { putManifest } from './manifests/put.ts'
+import { ReferenceUpgrade } from './manifests/reference-upgrade.ts'
+import type { AbortOptions } from './ports.ts'
 import type { GcOptions, Registry } from './registry.ts'
 import { appendUpload } from './uploads/append.ts'
 import { cancelUpload } from './uploads/cancel.ts'
@@ -44,6 +47,8 @@ export interface OpenRegistry {
   registry: Registry
   /** Somebody read bytes of the blob that do not hash: it is examined behind their back. */
   suspect(digest: Digest): void
+  /** Begins, behind whatever else is done, what data of an earlier version still need; without it, garbage collection does. */
+  upgrade(): void
   /** Finishes work behind requests; the ports are closed by whoever opened them. */
   close(): Promise<void>
 }
@@ -60,13 +65,17 @@ export async function openRegistry(components: RegistryComponents, init: Registr
       sparse: 'none',
       platforms: 'all',
       sessionWaitMs: 10_000,
+      bodySilenceMs: 5_000,
       ...rest
     },
     blobLocks: new KeyedLock(),
     sessionLocks: new KeyedLock(),
+    bodies: new Map(),
     verified: new VerifiedBlobs(),
+    soundManifests: new WeakSet(),
     examining: new Set(),
-    settler: new Settler(components)
+    settler: new Settler(components),
+    references: new ReferenceUpgrade(components)
   }
   const sessions = new OpenSessions()
   await recover(registration, sessions)
@@ -74,15 +83,24 @@ export async function openRegistry(components: RegistryComponents, init: Registr
   return {
     registry: assemble(registration, sessions, fetches),
     suspect: digest => confirmRot(registration, digest),
+    upgrade: () => registration.references.start(),
     close: async () => {
+      await registration.references.close()
       await fetches.close()
       await registration.settler.close()
     }
   }
 }
 
+function abortable({ signal }: AbortOptions = {}): AbortOptions {
+  return signal === undefined ? {} : { signal }
+}
+
 function assemble(registration: Registration, sessions: OpenSessions, fetches: Fetches): Registry {
+  const waited = new KeyedLock()
   const collect = exclusive('garbage collection', (options?: GcOptions) => collectGarbage(registration, options))
+  // Until then the absence of a reference says nothing.
+  const referencesWritten = (options?: AbortOptions) => registration.references.finished(abortable(options))
   return {
     statBlob: (...args) => statBlob(registration, ...args),
     openBlob: (...args) => openOrFetchBlob(registration, fetches, ...args),
@@ -100,17 +118,37 @@ function assemble(registration: Registration, sessions: OpenSessions, fetches: F
     putManifest: (...args) => putManifest(registration, ...args),
     deleteManifest: (...args) => deleteManifest(registration, ...args),
     deleteTag: (...args) => deleteTag(registration, ...args),
-    planTagRemoval: (...args) => planTagRemoval(registration, ...args),
-    removeTag: (...args) => removeTag(registration, ...args),
+    planTagRemoval: async (repository, tags, options) => {
+      await referencesWritten(options)
+      return planTagRemoval(registration, repository, tags, options)
+    },
+    removeTag: async (repository, tag, options) => {
+      await referencesWritten(options)
+      return removeTag(registration, repository, tag, options)
+    },
     planRepositoryRemoval: (...args) => planRepositoryRemoval(registration, ...args),
-    removeRepository: (...args) => removeRepository(registration, ...args),
-    untagged: options => listUntagged(registration, options),
+    removeRepository: async (repository, options) => {
+      await referencesWritten(options)
+      return removeRepository(registration, repository, options)
+    },
+    untagged: async function* (options) {
+      await referencesWritten(options)
+      yield* listUntagged(registration, options)
+    },
     listTags: (...args) => listTags(registration, ...args),
     listRepositories: (...args) => listRepositories(registration, ...args),
     listReferrers: (...args) => listReferrers(registration, ...args),
     inspect: (...args) => inspect(registration, ...args),
-    collectGarbage: collect,
+    collectGarbage: async options => {
+      // Until then the absence of a reference says nothing.
+      const hadToWait = await registration.references.finished(options)
+      // Who waited is not refused because another who did was first.
+      return hadToWait ? waited.run('', () => collect(options), abortable(options)) : collect(options)
+    },
     purgeUploads: (...args) => purgeUploads(registration, sessions, ...args),
-    scrub: exclusive('scrub', options => scrub(registration, options))
+    scrub: exclusive('scrub', options => scrub(registration, options)),
+    countDamage: options => countDamage(registration, options),
+    listQuarantine: options => listAside(registration, options),
+    removeQuarantined: name => removeAside(registration, name)
   }
 }

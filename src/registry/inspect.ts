@@ -1,8 +1,9 @@
+import { RegistryError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
-import { type Descriptor, parseManifest, referencedDescriptors } from '../oci/manifest.ts'
+import { type Descriptor, readManifest, referencedDescriptors } from '../oci/manifest.ts'
 import { openRecord } from './blobs/open.ts'
 import type { Registration } from './components.ts'
-import { readManifest } from './manifests/get.ts'
+import { lookUpManifest } from './manifests/get.ts'
 import { leafHashes } from './manifests/leaf-hashes.ts'
 import type { AbortOptions } from './ports.ts'
 import type { InspectedLayer, Inspection } from './registry.ts'
@@ -17,9 +18,9 @@ export async function inspect(
   reference: { tag: string } | { digest: Digest },
   options?: AbortOptions
 ): Promise<Inspection> {
-  const reading = await readManifest(registration, repository, reference, options)
+  const reading = await lookUpManifest(registration, repository, reference, options)
   const { digest, mediaType, bytes, size } = reading
-  const manifest = parseManifest(bytes, mediaType)
+  const manifest = readManifest(bytes, mediaType)
   const own = registration.dags.file({ size, leaves: leafHashes(bytes) })
   const inspection: Inspection = {
     repository,
@@ -47,7 +48,9 @@ async function inspectBlob(
 ): Promise<InspectedLayer> {
   const { mediaType, digest, size } = descriptor
   const record = await registration.metadata.blob(digest, options)
-  return record === undefined ? { mediaType, digest, size } : { mediaType, digest, size, cid: record.root.toString() }
+  if (record !== undefined) return { mediaType, digest, size, cid: record.root.toString() }
+  const isLost = (await registration.metadata.loss('blob', digest, options)) !== undefined
+  return { mediaType, digest, size, ...(isLost && { lost: true }) }
 }
 
 async function inspectChild(
@@ -62,7 +65,7 @@ async function inspectChild(
   const image = await registration.metadata.image(digest, options)
   return {
     ...(bytes === undefined
-      ? await inspectBlob(registration, child, options)
+      ? await inspectAbsent(registration, child, held !== undefined, options)
       : {
           mediaType,
           digest,
@@ -76,7 +79,18 @@ async function inspectChild(
 }
 
 function totalSize(bytes: Uint8Array, mediaType: string): number {
-  return referencedDescriptors(parseManifest(bytes, mediaType)).reduce((sum, { size }) => sum + size, bytes.length)
+  return referencedDescriptors(readManifest(bytes, mediaType)).reduce((sum, { size }) => sum + size, bytes.length)
+}
+
+/** A child whose manifest is not here: lost, or a plain blob (BuildKit's cache lists those), or never pushed. */
+async function inspectAbsent(
+  registration: Registration,
+  child: Descriptor,
+  held: boolean,
+  options?: AbortOptions
+): Promise<InspectedLayer> {
+  const { mediaType, digest, size } = child
+  return held ? { mediaType, digest, size, lost: true } : await inspectBlob(registration, child, options)
 }
 
 async function inspectConfig(
@@ -84,24 +98,34 @@ async function inspectConfig(
   config: Descriptor,
   options?: AbortOptions
 ): Promise<NonNullable<Inspection['config']>> {
-  const shown = await inspectBlob(registration, config, options)
   const content = await readJson(registration, config, options)
-  return content === undefined ? shown : { ...shown, content }
+  const shown = await inspectBlob(registration, config, options)
+  if (content === 'lost') return { mediaType: shown.mediaType, digest: shown.digest, size: shown.size, lost: true }
+  return content === undefined ? shown : { ...shown, content: content.json }
 }
 
 /** The config as JSON, when it is there, small and JSON; artifacts have configs of any form. */
-async function readJson(registration: Registration, descriptor: Descriptor, options?: AbortOptions): Promise<unknown> {
+async function readJson(
+  registration: Registration,
+  descriptor: Descriptor,
+  options?: AbortOptions
+): Promise<{ json: unknown } | 'lost' | undefined> {
   const record = await registration.metadata.blob(descriptor.digest, options)
   if (record === undefined || record.size > maxConfigSize || !descriptor.mediaType.endsWith('json')) return undefined
-  const reading = await openRecord(registration, descriptor.digest, record)
   try {
-    const chunks: Buffer[] = []
-    for await (const chunk of reading.read(undefined, options)) chunks.push(Buffer.from(chunk))
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    const reading = await openRecord(registration, descriptor.digest, record)
+    try {
+      const chunks: Buffer[] = []
+      for await (const chunk of reading.read(undefined, options)) chunks.push(Buffer.from(chunk))
+      return { json: JSON.parse(Buffer.concat(chunks).toString('utf8')) }
+    } finally {
+      await reading.close()
+    }
   } catch (error) {
     if (error instanceof SyntaxError) return undefined
+    // A list of a hundred images is not to end at one config that rotted.
+    if (error instanceof RegistryError && error.reason === 'CONTENT_CORRUPT') return 'lost'
+    if (error instanceof RegistryError && error.reason === 'BLOB_UNKNOWN') return undefined
     throw error
-  } finally {
-    await reading.close()
   }
 }

@@ -13,6 +13,11 @@ export class LockTimeout extends Error {
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<void>>()
 
+  /** Whether somebody holds the key or waits for it. */
+  isTaken(key: string): boolean {
+    return this.#tails.has(key)
+  }
+
   async run<T>(key: string, work: () => Promise<T>, options: KeyedLockOptions = {}): Promise<T> {
     const before = this.#tails.get(key)
     const { promise: done, resolve: finish } = Promise.withResolvers<void>()
@@ -20,11 +25,22 @@ export class KeyedLock {
     this.#tails.set(key, tail)
     try {
       if (before !== undefined) await turn(before, options)
+    } catch (error) {
+      finish()
+      // The holder is still at work: forgotten only now, the next one would not wait for it.
+      void tail.then(() => this.#forget(key, tail))
+      throw error
+    }
+    try {
       return await work()
     } finally {
       finish()
-      if (this.#tails.get(key) === tail) this.#tails.delete(key)
+      this.#forget(key, tail)
     }
+  }
+
+  #forget(key: string, tail: Promise<void>): void {
+    if (this.#tails.get(key) === tail) this.#tails.delete(key)
   }
 }
 

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { RegistryError } from '../errors.ts'
-import type { Digest } from '../oci/digest.ts'
+import type { WellFormedDigest } from '../oci/digest.ts'
 import type { Registration } from './components.ts'
 import { maxLooks, pageOf } from './page-of.ts'
 import type { ReferrerDescriptor, RepositoryOptions } from './ports.ts'
@@ -39,7 +39,7 @@ export async function listRepositories(
 export async function listReferrers(
   registration: Registration,
   repository: string,
-  subject: Digest,
+  subject: WellFormedDigest,
   page: PageRequest & { artifactType?: string }
 ): Promise<Page<ReferrerDescriptor>> {
   const { artifactType } = page
@@ -48,6 +48,11 @@ export async function listReferrers(
     value: descriptor => descriptor,
     // Annotations have no bound of their own.
     size: descriptor => Buffer.byteLength(JSON.stringify(descriptor)) + 1,
-    ...(artifactType === undefined ? {} : { wanted: descriptor => descriptor.artifactType === artifactType })
+    ...(artifactType === undefined ? {} : { wanted: descriptor => isType(descriptor.artifactType, artifactType) })
   })
+}
+
+/** A query means both `+` and a space by a bare `+`: of `application/spdx+json` and `text/x; v=1` either may be asked for. */
+function isType(type: string | undefined, asked: string): boolean {
+  return type === asked || type?.replaceAll(' ', '+') === asked.replaceAll(' ', '+')
 }

@@ -6,7 +6,7 @@
  * @module
  */
 import type { CID } from 'multiformats/cid'
-import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
+import type { Digest, DigestAlgorithm, WellFormedDigest } from '../oci/digest.ts'
 
 export * from './work-queue.ts'
 
@@ -77,6 +77,20 @@ export interface UploadRecord {
   startedAt: number
 }
 
+export const lossKinds = ['blob', 'manifest'] as const
+export type LossKind = (typeof lossKinds)[number]
+
+/** Bytes that were here, that a repository holds, and that are gone or no longer hash. */
+export interface LossRecord {
+  problem: 'corrupt' | 'missing'
+  /** ms since epoch, when it was found. */
+  at: number
+  /** Who met it: a request, a scrub, or the start of the node. */
+  foundBy: 'read' | 'scrub' | 'start'
+  /** Name of the file under `quarantine/` that has the bytes that did not hash. */
+  quarantined?: string
+}
+
 /**
  * Who owns a block. One block may have several homes; it goes when the last one does.
  * `blob:` leaves are ranges of the flat file and inner nodes are stored; `manifest:` leaves are ranges of the manifest's
@@ -94,6 +108,12 @@ export interface BlockEntry {
   place: BlockPlace
   /** Bytes of a `node` block (dag-pb, or a small synthesized raw leaf); absent for ranges. */
   bytes?: Uint8Array
+}
+
+/** Stands while manifests that an earlier version stored may lack references. */
+export interface ReferenceUpgradeRecord {
+  /** Up to and with this one, in the order of repositories and digests, they have them. Absent: none is seen to. */
+  after?: { repository: string; digest: Digest }
 }
 
 /** One change. A batch of them is applied whole or not at all. */
@@ -116,12 +136,17 @@ export type Mutation =
   | { type: 'deleteTag'; repository: string; tag: string; at: number }
   | { type: 'putReference'; repository: string; child: Digest; parent: Digest }
   | { type: 'deleteReference'; repository: string; child: Digest; parent: Digest }
-  | { type: 'putReferrer'; repository: string; subject: Digest; descriptor: ReferrerDescriptor }
-  | { type: 'deleteReferrer'; repository: string; subject: Digest; digest: Digest }
+  | { type: 'putReferrer'; repository: string; subject: WellFormedDigest; descriptor: ReferrerDescriptor }
+  | { type: 'deleteReferrer'; repository: string; subject: WellFormedDigest; digest: Digest }
+  | { type: 'putReferenceUpgrade'; record: ReferenceUpgradeRecord }
+  | { type: 'deleteReferenceUpgrade' }
   | { type: 'putImage'; digest: Digest; record: ImageRecord }
   | { type: 'deleteImage'; digest: Digest }
   | { type: 'putUpload'; id: string; record: UploadRecord }
   | { type: 'deleteUpload'; id: string }
+  /** Recorded only while a repository holds the digest, and once; goes by itself with `putBlob`, `putManifest` or the last holder. */
+  | { type: 'putLoss'; kind: LossKind; digest: Digest; record: LossRecord }
+  | { type: 'deleteLoss'; kind: LossKind; digest: Digest }
 
 /** What must hold at the moment a batch is applied, checked against everything committed before it. */
 export type Precondition =
@@ -130,11 +155,16 @@ export type Precondition =
   | { type: 'linkExists'; repository: string; digest: Digest }
   /** The link is still the one that was read (GC: nobody touched it meanwhile). */
   | { type: 'linkAt'; repository: string; digest: Digest; at: number }
-  /** No manifest of the repository references the digest. */
+  /**
+   * No manifest of the repository names the digest, as {@link MetadataStore.parents} has it. Never, while a
+   * {@link ReferenceUpgradeRecord} stands: then a reference may be missing.
+   */
   | { type: 'unreferenced'; repository: string; digest: Digest }
   /** No repository holds the blob or manifest any more. */
   | { type: 'unlinked'; digest: Digest }
   | { type: 'revisionExists'; repository: string; digest: Digest }
+  /** The manifest's stored bytes are these; `undefined`: there are none. */
+  | { type: 'manifestIs'; digest: Digest; bytes: Uint8Array | undefined }
   /** The repository holds the manifest under this media type; `undefined`: not at all. */
   | { type: 'revisionIs'; repository: string; digest: Digest; mediaType: string | undefined }
   /** {@link RevisionRecord.used} is still what was read (GC: nobody pulled or untagged it meanwhile). */
@@ -204,10 +234,15 @@ export interface MetadataStore {
   blob(digest: Digest, options?: AbortOptions): Promise<BlobRecord | undefined>
   link(repository: string, digest: Digest, options?: AbortOptions): Promise<LinkRecord | undefined>
   manifestBytes(digest: Digest, options?: AbortOptions): Promise<Uint8Array | undefined>
-  revision(repository: string, digest: Digest, options?: AbortOptions): Promise<RevisionRecord | undefined>
+  revision(repository: string, digest: WellFormedDigest, options?: AbortOptions): Promise<RevisionRecord | undefined>
   tag(repository: string, tag: string, options?: AbortOptions): Promise<TagRecord | undefined>
   image(digest: Digest, options?: AbortOptions): Promise<ImageRecord | undefined>
   upload(id: string, options?: AbortOptions): Promise<UploadRecord | undefined>
+  /** `undefined` once every manifest's references are recorded. */
+  referenceUpgrade(options?: AbortOptions): Promise<ReferenceUpgradeRecord | undefined>
+  loss(kind: LossKind, digest: Digest, options?: AbortOptions): Promise<LossRecord | undefined>
+  /** How many losses of a kind are recorded; one look-up, exact with every commit. */
+  lossCount(kind: LossKind, options?: AbortOptions): Promise<number>
   /** Bytes of the blobs the repository links and of its manifests, each digest once; exact with every commit. */
   usage(repository: string, options?: AbortOptions): Promise<number>
   /** Whether the repository holds any link, revision or tag. */
@@ -224,15 +259,20 @@ export interface MetadataStore {
   links(repository: string, options?: PageOptions): AsyncIterable<{ digest: Digest; record: LinkRecord }>
   /** Tags of the repository that point at the manifest. */
   tagsOf(repository: string, digest: Digest, options?: AbortOptions): AsyncIterable<string>
-  /** Manifests of the repository that reference `child` (as config, layer or index entry). */
+  /** Manifests of the repository that name `child`: as config, layer, index entry, or anywhere else but as their subject. */
   parents(repository: string, child: Digest, options?: AbortOptions): AsyncIterable<Digest>
-  referrers(repository: string, subject: Digest, options?: PageOptions): AsyncIterable<ReferrerDescriptor>
+  referrers(repository: string, subject: WellFormedDigest, options?: PageOptions): AsyncIterable<ReferrerDescriptor>
+  /** Every pair of a repository's index of references. Takes as long as the repository is large. */
+  references(repository: string, options?: AbortOptions): AsyncIterable<{ child: Digest; parent: Digest }>
+  /** Every pair of a repository's index of referrers. Takes as long as the repository is large. */
+  referrals(repository: string, options?: AbortOptions): AsyncIterable<{ subject: WellFormedDigest; digest: Digest }>
   /** Repositories that hold the digest as a blob or as a manifest. */
   holders(digest: Digest, options?: AbortOptions): AsyncIterable<string>
   blobs(options?: PageOptions): AsyncIterable<{ digest: Digest; record: BlobRecord }>
   /** Every manifest whose bytes are stored. */
   manifests(options?: PageOptions): AsyncIterable<Digest>
   uploads(options?: PageOptions): AsyncIterable<{ id: string; record: UploadRecord }>
+  losses(kind: LossKind, options?: PageOptions): AsyncIterable<{ digest: Digest; record: LossRecord }>
 
   // Walks for garbage collection: two or three ordered lists read side by side, so their cost is that of reading the lists
   // once. What is committed meanwhile may or may not be seen: what an item says is to be a precondition of what is done.
@@ -289,6 +329,11 @@ export interface StagedContent {
 }
 
 export interface AppendOptions extends AbortOptions {
+  /**
+   * Staged bytes that the body goes behind; with its first byte the ones after them are cut away. Default: all. Going back to
+   * where the append before began is cheap, other bytes are hashed again at the end.
+   */
+  at?: number
   /** Bytes the body will bring, where it says so: refused before it is read when there is no room for them. */
   expected?: number
   /** Most bytes to take of the body. One that brings more fails after that many. Default: no limit. */
@@ -303,7 +348,7 @@ export interface DiskRoom {
   admit(bytes: number): Promise<void>
 }
 
-/** Upload sessions' bytes on disk: append-only files that outlive the process. */
+/** Upload sessions' bytes on disk: files that outlive the process, appended to or cut and appended to. */
 export interface UploadStaging {
   create(id: string, algorithm: DigestAlgorithm): Promise<void>
   /** Bytes staged so far, `undefined` when there is no such file. */
@@ -314,7 +359,8 @@ export interface UploadStaging {
    * A Node stream is taken at its own speed and, after a failure, left paused rather than destroyed, so that an answer
    * can still go out over its connection.
    *
-   * @throws {RegistryError} STORAGE_FULL (what fitted stays), SIZE_INVALID (beyond `limit`), BLOB_UPLOAD_UNKNOWN
+   * @throws {RegistryError} STORAGE_FULL (what fitted stays), SIZE_INVALID (beyond `limit`), BLOB_UPLOAD_UNKNOWN,
+   *   BLOB_UPLOAD_OUT_OF_ORDER (`at` is beyond what is staged)
    */
   append(id: string, body: AsyncIterable<Uint8Array>, options?: AppendOptions): Promise<number>
   /** Digest and leaves of all staged bytes, re-read when the running hash is gone (restart, other algorithm). */
@@ -352,6 +398,18 @@ export interface BlobFile {
   close(): Promise<void>
 }
 
+/** A file that was taken out of service, under `quarantine/`. */
+export interface QuarantinedFile {
+  name: string
+  /** Absolute. */
+  path: string
+  size: number
+  /** ms since epoch, when it was put there. */
+  at: number
+  /** What it was the bytes of; absent when its name does not say. */
+  digest?: Digest
+}
+
 /** Blobs as flat files, one a digest. */
 export interface BlobFiles {
   /** `undefined` only when the file does not exist. */
@@ -360,8 +418,16 @@ export interface BlobFiles {
   syncPlace(digest: Digest): Promise<void>
   /** Removes the file, durably; absent is success. */
   remove(digest: Digest): Promise<void>
-  /** Moves a file whose bytes no longer match out of the way, keeping it for inspection; returns where. */
-  quarantine(digest: Digest): Promise<string | undefined>
+  /** Moves a file out of service, keeping it for inspection; `undefined` when there is none. Durable when it returns. */
+  quarantine(digest: Digest): Promise<QuarantinedFile | undefined>
+  /** The same for bytes that are in no file. @throws {RegistryError} STORAGE_FULL */
+  quarantineBytes(digest: Digest, bytes: Uint8Array): Promise<QuarantinedFile>
+  /** The file of this name, while it is still there. */
+  quarantined(name: string): Promise<QuarantinedFile | undefined>
+  /** Every file put aside, in no order. */
+  listQuarantined(options?: AbortOptions): AsyncIterable<QuarantinedFile>
+  /** Removes one of them for good; `false` when there is none of that name. */
+  removeQuarantined(name: string): Promise<boolean>
   /** Every blob file there is, for scrub's search of strays. */
   list(options?: AbortOptions): AsyncIterable<{ digest: Digest; size: number }>
   /** A cheap write, read and removal in the data folder, for the health check. */

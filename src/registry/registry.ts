@@ -6,8 +6,15 @@
  */
 import type { CID } from 'multiformats/cid'
 import type { RegistryError } from '../errors.ts'
-import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
-import type { AbortOptions, ByteRange, ReferrerDescriptor, RepositoryOptions } from './ports.ts'
+import type { Digest, DigestAlgorithm, WellFormedDigest } from '../oci/digest.ts'
+import type {
+  AbortOptions,
+  ByteRange,
+  LossKind,
+  QuarantinedFile,
+  ReferrerDescriptor,
+  RepositoryOptions
+} from './ports.ts'
 
 export interface BlobView {
   digest: Digest
@@ -21,10 +28,13 @@ export interface BlobReading extends Omit<BlobView, 'root'> {
   /** Absent while the blob is still being fetched: only all of its bytes tell. */
   root?: CID
   /**
-   * Verified chunks; one is valid until the next is asked for. Throws CONTENT_CORRUPT before the first byte that does
-   * not hash, so the caller cuts the response.
+   * Verified chunks, of one range after the other in the order given, none with bytes of two; a chunk is valid until the
+   * next is asked for. Each leaf is verified once, however many ranges have a part in it. Throws CONTENT_CORRUPT before
+   * the first byte that does not hash, so the caller cuts the response.
+   *
+   * @param ranges not empty, none overlapping another; default the whole
    */
-  read(range?: ByteRange, options?: AbortOptions): AsyncIterable<Uint8Array>
+  read(ranges?: readonly ByteRange[], options?: AbortOptions): AsyncIterable<Uint8Array>
   close(): Promise<void>
 }
 
@@ -38,10 +48,25 @@ export interface UploadView {
 export interface UploadBody {
   /** A chunk is valid until the next is asked for. */
   bytes: AsyncIterable<Uint8Array>
-  /** First byte's position by `Content-Range`; a mismatch is BLOB_UPLOAD_OUT_OF_ORDER. */
+  /** First byte's position by `Content-Range`. Below what a 202 confirmed, or beyond what is staged, it is out of order. */
   start?: number
+  /**
+   * First byte's position by the `Location` the body was sent to, where `start` is absent. Below what a 202 confirmed it is the same
+   * request again. Default: the end of what is staged.
+   */
+  offset?: number
   /** Length the client promised (`Content-Range` or `Content-Length`); a mismatch is SIZE_INVALID, what arrived stays. */
   length?: number
+  /** Who sends the body. Default: somebody who never falls silent. */
+  client?: BodyClient
+}
+
+/** The other end of a body that is being read. */
+export interface BodyClient {
+  /** ms that a byte has been waited for; 0 while what came is being worked on. */
+  silentFor(): number
+  /** Ends the body where a byte is waited for: whoever reads it gets BLOB_UPLOAD_STALLED. */
+  giveUp(): void
 }
 
 export interface ManifestView {
@@ -83,7 +108,7 @@ export type RefuseMove = (tag: string) => RegistryError | undefined
 export interface PutManifestResult extends ManifestView {
   tags: readonly string[]
   /** Present when the manifest has a subject (`OCI-Subject`). */
-  subject?: Digest
+  subject?: WellFormedDigest
 }
 
 export interface Page<T> {
@@ -149,6 +174,8 @@ export interface GcOptions extends AbortOptions {
    */
   untaggedMs?: number
   onProgress?: (report: Readonly<GcReport>) => void
+  /** It has not begun: manifests that an earlier version stored are read first, of which so many are. Called now and then. */
+  onWait?: (manifests: number) => void
 }
 
 /** A manifest that goes with a tag, or would. */
@@ -209,15 +236,33 @@ export interface UntaggedManifest {
   used?: number
 }
 
-/** A blob or manifest whose bytes rotted, and every tag it hurts. */
+/**
+ * Something wrong with what is stored. `corrupt` and `missing`: bytes that were here, that a repository holds, and that are
+ * lost until they are pushed again. `unindexed`: blocks that peers cannot find. `stray`: a file that no record knows.
+ */
 export interface Damage {
   digest: Digest
-  /** Where the bytes were moved. */
-  quarantined?: string
-  repaired: boolean
+  kind: LossKind
   problem: 'corrupt' | 'missing' | 'unindexed' | 'stray'
+  /** Of a loss: ms since epoch, when it was found. */
+  since?: number
+  /** Path of the bytes that were put aside, while they are there. */
+  quarantined?: string
+  /** Of a stray: whether its bytes hash to its name, so that they are as good as ever. */
+  sound?: boolean
+  repaired: boolean
   /** `repository:tag` or `repository@digest` of the images that need it. */
   images: string[]
+}
+
+/** An image of which something was never here. No damage. */
+export interface Incomplete {
+  /** `repository:tag` or `repository@digest`. */
+  image: string
+  /** Layers that its manifest says are kept elsewhere. */
+  foreign: number
+  /** Other blobs and manifests that it names and nobody pushed. */
+  absent: number
 }
 
 export interface ScrubReport {
@@ -225,13 +270,29 @@ export interface ScrubReport {
   manifests: number
   bytes: number
   damages: number
+  incomplete: number
+  /** What lies under `quarantine/`; counted at the end. */
+  quarantine: { files: number; bytes: number }
 }
 
 export interface ScrubOptions extends AbortOptions {
-  /** Mend what can be mended without the bytes: re-index, remove strays. Default false. */
+  /** Mend what can be mended without the bytes: re-index, put strays aside. Default false. */
   repair?: boolean
   onProgress?: (report: Readonly<ScrubReport>) => void
   onDamage?: (damage: Damage) => void
+  onIncomplete?: (incomplete: Incomplete) => void
+}
+
+/** How much is lost and has not come back. */
+export interface DamageCounts {
+  blobs: number
+  manifests: number
+}
+
+/** A file under `quarantine/`. */
+export interface AsideFile extends Omit<QuarantinedFile, 'path'> {
+  /** `replaced`: the bytes are here again. `lost`: a repository still waits for them. `unneeded`: no repository has them. */
+  state: 'replaced' | 'lost' | 'unneeded'
 }
 
 export interface InspectedLayer {
@@ -240,6 +301,8 @@ export interface InspectedLayer {
   size: number
   /** Absent when the blob is not on this disk. */
   cid?: string
+  /** It was on this disk, and its bytes rotted or are gone. */
+  lost?: true
 }
 
 export interface Inspection {
@@ -260,7 +323,7 @@ export interface Inspection {
     /** Bytes of the manifest and of everything it names directly; absent when it is not here. */
     total?: number
   })[]
-  subject?: Digest
+  subject?: WellFormedDigest
 }
 
 export interface OpenBlobOptions extends AbortOptions {
@@ -307,7 +370,12 @@ export interface Registry {
   uploadStatus(repository: string, id: string, options?: AbortOptions): Promise<UploadView>
   /** end-5. @throws {RegistryError} BLOB_UPLOAD_UNKNOWN, BLOB_UPLOAD_OUT_OF_ORDER, BLOB_UPLOAD_BUSY, SIZE_INVALID, STORAGE_FULL */
   appendUpload(repository: string, id: string, body: UploadBody, options?: AbortOptions): Promise<UploadView>
-  /** end-6, end-4b: appends the body if there is one, verifies, commits durably. @throws as append, and DIGEST_INVALID */
+  /**
+   * end-6, end-4b: takes the body if there is one, verifies, commits durably. Where the session is gone and the repository holds the
+   * digest, this is a repetition: its body is read away.
+   *
+   * @throws as append, and DIGEST_INVALID
+   */
   finishUpload(
     repository: string,
     id: string,
@@ -387,7 +455,7 @@ export interface Registry {
   /** end-12. Never "not found". */
   listReferrers(
     repository: string,
-    subject: Digest,
+    subject: WellFormedDigest,
     page: PageRequest & { artifactType?: string }
   ): Promise<Page<ReferrerDescriptor>>
 
@@ -400,4 +468,10 @@ export interface Registry {
   /** Removes upload sessions started before the age. Returns how many. */
   purgeUploads(olderThanMs: number, options?: AbortOptions & { dryRun?: boolean }): Promise<number>
   scrub(options?: ScrubOptions): Promise<ScrubReport>
+  /** Cheap: asked at every scrape and probe. */
+  countDamage(options?: AbortOptions): Promise<DamageCounts>
+  /** Files under `quarantine/`, in no order. */
+  listQuarantine(options?: AbortOptions): AsyncIterable<AsideFile>
+  /** Removes one of them for good. @throws {RegistryError} NOT_FOUND */
+  removeQuarantined(name: string, options?: AbortOptions): Promise<void>
 }

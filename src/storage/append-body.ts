@@ -10,8 +10,13 @@ export interface AppendComponents {
   reserve: DiskReserve
 }
 
+export interface AppendBodyOptions extends AppendOptions {
+  /** Takes away what the file has behind `at`; called when the first byte is there. Default: it has nothing there. */
+  cut?: () => Promise<void>
+}
+
 /**
- * Appends a body to a staged file of `size` bytes: chunks are copied into slots of the ring, and each slot is written
+ * Appends a body to the first `at` bytes of a staged file: chunks are copied into slots of the ring, and each slot is written
  * and hashed at the same time. Whatever was taken from the body is written before this settles, unless writing fails.
  *
  * Who writes was measured: 512 MiB over an HTTP socket, 2 cores, 15 interleaved rounds, twice. Slots written by the thread
@@ -22,27 +27,51 @@ export interface AppendComponents {
  */
 export async function appendBody(
   file: StagedFile,
-  size: number,
+  at: number,
   body: AsyncIterable<Uint8Array>,
   { ring, reserve }: AppendComponents,
-  options: AppendOptions = {}
+  options: AppendBodyOptions = {}
 ): Promise<void> {
   const stop = new AbortController()
   const onAbort = (): void => stop.abort(options.signal?.reason)
   options.signal?.throwIfAborted()
-  file.begin(size)
+  file.begin(at)
   file.readBack = options.readBack === true
   options.signal?.addEventListener('abort', onAbort, { once: true })
   file.onFailure = error => stop.abort(error)
-  const slots = new SlotFiller(file, size, ring, stop.signal)
+  const slots = new SlotFiller(file, at, ring, stop.signal)
   const take = options.limit === undefined ? (chunk: Uint8Array) => slots.take(chunk) : limited(slots, options.limit)
+  const cutting = new CuttingTake(options.cut, sparing(reserve, take))
   try {
-    await pumpBody(body, sparing(reserve, take), stop.signal)
+    await pumpBody(body, options.cut === undefined ? cutting.rest : cutting.take, stop.signal)
   } finally {
     slots.end()
+    await cutting.settled
     options.signal?.removeEventListener('abort', onAbort)
     await settle(file)
     file.onFailure = undefined
+  }
+}
+
+/** Cuts the file before the first byte is taken, so that a body that never comes takes nothing away. */
+class CuttingTake {
+  readonly rest: TakeChunk
+  /** Resolves when no cut is going on: one that ends after the append would take away what others append. */
+  settled: Promise<void> | undefined
+  #cut: (() => Promise<void>) | undefined
+
+  constructor(cut: (() => Promise<void>) | undefined, rest: TakeChunk) {
+    this.#cut = cut
+    this.rest = rest
+  }
+
+  readonly take: TakeChunk = chunk => {
+    const cut = this.#cut
+    if (cut === undefined || chunk.length === 0) return this.rest(chunk)
+    this.#cut = undefined
+    const cutting = cut()
+    this.settled = cutting.catch(() => undefined)
+    return cutting.then(() => this.rest(chunk))
   }
 }
 
@@ -90,14 +119,16 @@ class SlotFiller {
   #room = 0
   #ended = false
 
-  constructor(file: StagedFile, size: number, ring: Ring, signal: AbortSignal) {
+  constructor(file: StagedFile, at: number, ring: Ring, signal: AbortSignal) {
     this.#file = file
-    this.#position = size
+    this.#position = at
     this.#ring = ring
     this.#signal = signal
   }
 
   take(chunk: Uint8Array): Promise<void> | undefined {
+    // Something was waited for while the append was given up.
+    if (this.#ended) return undefined
     if (this.#slot !== undefined) this.#ring.unpark(this.#slot)
     const copied = this.#copy(chunk, 0)
     if (copied < chunk.length) return this.#takeRest(chunk, copied)

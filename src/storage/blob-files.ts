@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, open, opendir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { type FileHandle, lstat, open, opendir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { algorithmOf, type Digest, encodedOf, tryParseDigest } from '../oci/digest.ts'
-import type { AbortOptions, BlobFile, BlobFiles } from '../registry/ports.ts'
+import type { AbortOptions, BlobFile, BlobFiles, QuarantinedFile } from '../registry/ports.ts'
 import { OpenBlobFile } from './open-blob-file.ts'
 import { blobPlace, type StoragePaths } from './paths.ts'
 import type { PlaceSync } from './place-sync.ts'
 import { ReadBuffers } from './read-buffers.ts'
-import { isMissing, storageError } from './storage-error.ts'
+import { hasCode, isMissing, storageError } from './storage-error.ts'
 
 export interface FlatBlobFilesComponents {
   paths: StoragePaths
@@ -63,10 +63,10 @@ export class FlatBlobFiles implements BlobFiles {
     await this.#places.sync(shard)
   }
 
-  /** The file's new path, under `quarantine/`; `undefined` when there is no such file. */
-  async quarantine(digest: Digest): Promise<string | undefined> {
+  /** The name of the file in `quarantine/` says what it was and is never used twice. */
+  async quarantine(digest: Digest): Promise<QuarantinedFile | undefined> {
     const { shard, file } = blobPlace(this.#paths, digest)
-    const name = `${algorithmOf(digest)}-${encodedOf(digest)}.${randomUUID().slice(0, 8)}`
+    const name = quarantineName(digest)
     const target = join(this.#paths.quarantine, name)
     try {
       await rename(file, target)
@@ -76,7 +76,62 @@ export class FlatBlobFiles implements BlobFiles {
     }
     await this.#places.folders.sync(this.#paths.quarantine)
     await this.#places.sync(shard)
-    return target
+    return this.quarantined(name)
+  }
+
+  async quarantineBytes(digest: Digest, bytes: Uint8Array): Promise<QuarantinedFile> {
+    const name = quarantineName(digest)
+    const path = join(this.#paths.quarantine, name)
+    try {
+      await writeFile(path, bytes, { mode: 0o600, flush: true })
+      await this.#places.folders.sync(this.#paths.quarantine)
+    } catch (error) {
+      await rm(path, { force: true })
+      throw storageError(error)
+    }
+    return { name, path, size: bytes.length, at: Date.now(), digest }
+  }
+
+  async quarantined(name: string): Promise<QuarantinedFile | undefined> {
+    // It came from a command line: only what is in this folder itself.
+    if (name === '' || name === '.' || name === '..' || basename(name) !== name || name.includes('\0')) return undefined
+    const path = join(this.#paths.quarantine, name)
+    try {
+      const found = await lstat(path)
+      if (!found.isFile()) return undefined
+      const digest = digestIn(name)
+      return {
+        name,
+        path,
+        size: found.size,
+        at: Math.round(found.ctimeMs),
+        ...(digest === undefined ? {} : { digest })
+      }
+    } catch (error) {
+      if (isMissing(error) || hasCode(error, 'ENAMETOOLONG')) return undefined
+      throw error
+    }
+  }
+
+  async *listQuarantined(options: AbortOptions = {}): AsyncIterable<QuarantinedFile> {
+    for await (const { name } of await opendir(this.#paths.quarantine)) {
+      options.signal?.throwIfAborted()
+      const file = await this.quarantined(name)
+      if (file !== undefined) yield file
+    }
+  }
+
+  async removeQuarantined(name: string): Promise<boolean> {
+    const file = await this.quarantined(name)
+    if (file === undefined) return false
+    try {
+      await unlink(file.path)
+    } catch (error) {
+      if (isMissing(error)) return false
+      throw error
+    }
+    await this.#places.folders.sync(this.#paths.quarantine)
+    return true
   }
 
   async *list(options: AbortOptions = {}): AsyncIterable<{ digest: Digest; size: number }> {
@@ -137,4 +192,14 @@ async function* listShard(
       if (!isMissing(error)) throw error
     }
   }
+}
+
+function quarantineName(digest: Digest): string {
+  return `${algorithmOf(digest)}-${encodedOf(digest)}.${randomUUID().slice(0, 8)}`
+}
+
+/** The digest in a {@link quarantineName}. */
+function digestIn(name: string): Digest | undefined {
+  const [, algorithm, encoded] = /^(sha256|sha512)-([0-9a-f]+)\.[0-9a-f]{8}$/.exec(name) ?? []
+  return algorithm === undefined ? undefined : tryParseDigest(`${algorithm}:${encoded}`)
 }

@@ -74,6 +74,11 @@ export class DiskReserve implements DiskRoom {
     return this.#taken <= this.#stride && this.#fresh ? undefined : this.#lookFor(bytes)
   }
 
+  /** An upload gave bytes back: the next one to want some looks anew. */
+  freed(): void {
+    this.#lookedAt = Number.NEGATIVE_INFINITY
+  }
+
   get #fresh(): boolean {
     return performance.now() - this.#lookedAt < freshMs
   }

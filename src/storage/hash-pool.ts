@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import type { DigestAlgorithm } from '../oci/digest.ts'
 import type { AbortOptions, StagedContent } from '../registry/ports.ts'
+import type { HashPrefix } from './hash-protocol.ts'
 import { HashThread } from './hash-thread.ts'
 import type { Slot } from './ring.ts'
 
@@ -19,6 +20,10 @@ export interface HashStream {
   /** False once its worker died: the staged file is what remains. */
   readonly alive: boolean
   update(slot: Slot, length: number, done: () => void): void
+  /** Remembers this point for {@link rewind}, in place of the one before. */
+  mark(): void
+  /** Forgets what came after the last mark; a new stream is marked at its start. */
+  rewind(): void
   /** The content so far, `undefined` when the running hash is lost. */
   content(options?: AbortOptions): Promise<StagedContent | undefined>
   drop(): void
@@ -45,11 +50,11 @@ export class HashPool {
   }
 
   /** `prefix`: bytes of the stream that are in a file already. */
-  open(algorithm: DigestAlgorithm, prefix?: { path: string; length: number }): HashStream {
+  open(algorithm: DigestAlgorithm, prefix?: HashPrefix): HashStream {
     const thread = this.#pick()
     const stream = this.#nextStream++
     thread.send({ type: 'open', stream, algorithm, prefix })
-    return new ThreadStream(thread, stream, algorithm, prefix?.length ?? 0)
+    return new ThreadStream(thread, stream, algorithm, prefix)
   }
 
   /** Reads and hashes the first `size` bytes of a file, beside the streams. */
@@ -97,11 +102,13 @@ class ThreadStream implements HashStream {
   readonly #thread: HashThread
   readonly #stream: number
   #size: number
+  #marked: number
 
-  constructor(thread: HashThread, stream: number, algorithm: DigestAlgorithm, size: number) {
+  constructor(thread: HashThread, stream: number, algorithm: DigestAlgorithm, prefix: HashPrefix | undefined) {
     this.#thread = thread
     this.#stream = stream
-    this.#size = size
+    this.#size = prefix?.length ?? 0
+    this.#marked = prefix?.mark ?? 0
     this.algorithm = algorithm
   }
 
@@ -116,6 +123,16 @@ class ThreadStream implements HashStream {
   update(slot: Slot, length: number, done: () => void): void {
     this.#size += length
     this.#thread.update(this.#stream, slot.index, length, done)
+  }
+
+  mark(): void {
+    this.#marked = this.#size
+    this.#thread.send({ type: 'mark', stream: this.#stream })
+  }
+
+  rewind(): void {
+    this.#size = this.#marked
+    this.#thread.send({ type: 'rewind', stream: this.#stream })
   }
 
   content(options: AbortOptions = {}): Promise<StagedContent | undefined> {

@@ -1,11 +1,24 @@
 import type { DigestAlgorithm } from '../oci/digest.ts'
 import type { StagedContent } from '../registry/ports.ts'
 
+/** The first bytes of a stream that a file has already. */
+export interface HashPrefix {
+  path: string
+  /** Bytes. */
+  length: number
+  /** Bytes after which the stream is marked; 0: at its start. */
+  mark: number
+}
+
 /** What the main thread asks of a hash worker. Messages of one worker are answered in order, reads beside them. */
 export type HashRequest =
   /** A new running hash; `prefix` is content that is on disk already and goes first. */
-  | { type: 'open'; stream: number; algorithm: DigestAlgorithm; prefix: { path: string; length: number } | undefined }
+  | { type: 'open'; stream: number; algorithm: DigestAlgorithm; prefix: HashPrefix | undefined }
   | { type: 'update'; stream: number; slot: number; length: number }
+  /** Remembers how far the stream is. */
+  | { type: 'mark'; stream: number }
+  /** Goes back to the last mark, the start when there is none. */
+  | { type: 'rewind'; stream: number }
   /** The content so far; the stream stays open. */
   | { type: 'content'; request: number; stream: number }
   | { type: 'drop'; stream: number }

@@ -6,7 +6,7 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import type { DigestAlgorithm } from '../oci/digest.ts'
-import type { HashReply, HashRequest, HashWorkerData } from './hash-protocol.ts'
+import type { HashPrefix, HashReply, HashRequest, HashWorkerData } from './hash-protocol.ts'
 import { slotSize } from './ring.ts'
 import { RunningHash } from './running-hash.ts'
 
@@ -29,6 +29,12 @@ function serve(port: MessagePort, { ring }: HashWorkerData): void {
         streams.get(request.stream)?.update(Buffer.from(ring, request.slot * slotSize, request.length))
         reply({ type: 'updated' })
         break
+      case 'mark':
+        streams.get(request.stream)?.mark()
+        break
+      case 'rewind':
+        streams.get(request.stream)?.rewind()
+        break
       case 'content':
         reply({ type: 'content', request: request.request, content: streams.get(request.stream)?.content() })
         break
@@ -47,10 +53,7 @@ function serve(port: MessagePort, { ring }: HashWorkerData): void {
 }
 
 /** `undefined` when the prefix cannot be read back whole: the staged file will be read again at the end. */
-function openStream(
-  algorithm: DigestAlgorithm,
-  prefix: { path: string; length: number } | undefined
-): RunningHash | undefined {
+function openStream(algorithm: DigestAlgorithm, prefix: HashPrefix | undefined): RunningHash | undefined {
   const hash = new RunningHash(algorithm)
   if (prefix === undefined || prefix.length === 0) return hash
   const buffer = Buffer.allocUnsafe(prefix.length)
@@ -64,7 +67,9 @@ function openStream(
   } catch {
     return undefined
   }
-  hash.update(buffer)
+  hash.update(buffer.subarray(0, prefix.mark))
+  hash.mark()
+  hash.update(buffer.subarray(prefix.mark))
   return hash
 }
 

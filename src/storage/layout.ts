@@ -56,6 +56,18 @@ export async function openLayout(root: string, folders: FolderSync, init: Layout
   }
 }
 
+/**
+ * Whether {@link openLayout} would take the folder; changes nothing.
+ *
+ * @throws {LayoutError} LAYOUT_NEWER, LAYOUT_UNREADABLE, LAYOUT_NO_MIGRATION
+ */
+export async function checkLayout(root: string, init: LayoutInit = {}): Promise<void> {
+  const version = init.version ?? layoutVersion
+  const found = (await readVersion(root)) ?? version
+  if (found > version) throw newer(root, found, version)
+  for (let current = found; current < version; current++) stepFrom(current, init.migrations ?? migrations)
+}
+
 function newer(root: string, found: number, version: number): LayoutError {
   return new LayoutError(
     'LAYOUT_NEWER',
@@ -71,12 +83,16 @@ async function migrate(
   steps: readonly LayoutMigration[]
 ): Promise<void> {
   for (let current = found; current < version; current++) {
-    const step = steps.find(candidate => candidate.from === current)
-    if (step === undefined)
-      throw new LayoutError('LAYOUT_NO_MIGRATION', `no migration from storage layout ${current} to ${current + 1}`)
-    await step.migrate(paths)
+    await stepFrom(current, steps).migrate(paths)
     await writeVersion(paths.root, current + 1, folders)
   }
+}
+
+function stepFrom(version: number, steps: readonly LayoutMigration[]): LayoutMigration {
+  const step = steps.find(candidate => candidate.from === version)
+  if (step === undefined)
+    throw new LayoutError('LAYOUT_NO_MIGRATION', `no migration from storage layout ${version} to ${version + 1}`)
+  return step
 }
 
 async function createFolders(paths: StoragePaths, folders: FolderSync): Promise<void> {

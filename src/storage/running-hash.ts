@@ -7,17 +7,26 @@ export const leafSize = 1 << 20
 
 const leafDigestLength = 32
 
+/** What {@link RunningHash.rewind} goes back to. Leaves that were complete then are kept where they are. */
+interface Mark {
+  whole: Hash
+  leaf: Hash | undefined
+  complete: number
+  size: number
+}
+
 /**
  * One pass over content that gives its digest and the sha256 of each 1 MiB leaf. How the bytes are cut into updates
  * makes no difference. Under sha256 the first leaf costs nothing: it is the state of the whole after 1 MiB.
  */
 export class RunningHash {
   readonly algorithm: DigestAlgorithm
-  readonly #whole: Hash
+  #whole: Hash
   #leaf: Hash | undefined
   #leaves = Buffer.alloc(leafDigestLength * 32)
   #complete = 0
   #size = 0
+  #mark: Mark | undefined
 
   constructor(algorithm: DigestAlgorithm) {
     this.algorithm = algorithm
@@ -27,6 +36,22 @@ export class RunningHash {
   /** Bytes hashed so far. */
   get size(): number {
     return this.#size
+  }
+
+  /** Remembers this point for {@link rewind}, in place of the one before. */
+  mark(): void {
+    const { size } = this
+    this.#mark =
+      size === 0 ? undefined : { whole: this.#whole.copy(), leaf: this.#leaf?.copy(), complete: this.#complete, size }
+  }
+
+  /** Forgets what was hashed since the last {@link mark}, or all of it when there was none. The mark stays. */
+  rewind(): void {
+    const mark = this.#mark
+    this.#whole = mark === undefined ? createHash(this.algorithm) : mark.whole.copy()
+    this.#leaf = mark?.leaf?.copy()
+    this.#complete = mark?.complete ?? 0
+    this.#size = mark?.size ?? 0
   }
 
   update(bytes: Uint8Array): void {

@@ -13,7 +13,7 @@ export const writeBackSize = 32 << 20
 const remainderSize = 1 << 20
 
 /** The open file, as far as it is used here. */
-export type StagedHandle = Pick<FileHandle, 'writev' | 'datasync' | 'stat' | 'close'>
+export type StagedHandle = Pick<FileHandle, 'writev' | 'truncate' | 'datasync' | 'stat' | 'close'>
 
 interface QueuedWrite {
   bytes: Uint8Array
@@ -68,6 +68,23 @@ export class StagedFile {
     if (this.#damage !== undefined) throw storageError(this.#damage.error)
     this.#position = size
     this.#failure = undefined
+  }
+
+  /**
+   * Cuts the file after its first `size` bytes, where the next write goes. Nothing may be queued.
+   *
+   * @throws {RegistryError} STORAGE_FULL, by file systems that need room to give some
+   * @throws what the file system throws
+   */
+  async cut(size: number): Promise<void> {
+    await this.#writing
+    this.#dirty = true
+    try {
+      await this.handle.truncate(size)
+    } catch (error) {
+      throw storageError(error)
+    }
+    this.#position = size
   }
 
   /** Queues bytes; `done` is called when they are no longer looked at, written or not. */

@@ -14,6 +14,8 @@ export class StagedHash {
   readonly #path: string
   #small: RunningHash | undefined
   #stream: HashStream | undefined
+  /** Bytes at the last {@link mark}. */
+  #marked = 0
 
   constructor(pool: HashPool, path: string, algorithm: DigestAlgorithm) {
     this.#pool = pool
@@ -32,6 +34,24 @@ export class StagedHash {
     return this.#small !== undefined || this.#stream?.alive === true
   }
 
+  /** Remembers this point for {@link rewind}, in place of the one before. A new hash is marked at its start. */
+  mark(): void {
+    if (this.#marked === this.size) return
+    this.#marked = this.size
+    this.#small?.mark()
+    this.#stream?.mark()
+  }
+
+  /** Forgets what was hashed after the first `size` bytes; `false` where that point was not marked. */
+  rewind(size: number): boolean {
+    if (size === this.size && this.alive) return true
+    if (size !== 0 && size !== this.#marked) return false
+    if (size === 0) this.#restart()
+    this.#small?.rewind()
+    this.#stream?.rewind()
+    return true
+  }
+
   /**
    * Hashes the first `length` bytes of a slot and calls `done` when it is no longer looked at.
    *
@@ -44,7 +64,8 @@ export class StagedHash {
       return
     }
     if (this.#small !== undefined) {
-      const prefix = this.#small.size === 0 ? undefined : { path: this.#path, length: this.#small.size }
+      const { size } = this.#small
+      const prefix = size === 0 ? undefined : { path: this.#path, length: size, mark: this.#marked }
       this.#stream = this.#pool.open(this.algorithm, prefix)
       this.#small = undefined
     }
@@ -65,6 +86,13 @@ export class StagedHash {
       if (!stream.alive) return undefined
       throw error
     }
+  }
+
+  /** Not in the worker: what is sent again may be small. */
+  #restart(): void {
+    this.drop()
+    this.#small = new RunningHash(this.algorithm)
+    this.#marked = 0
   }
 
   drop(): void {

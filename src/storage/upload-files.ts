@@ -72,16 +72,32 @@ export class UploadFiles implements UploadStaging {
   }
 
   async append(id: string, body: AsyncIterable<Uint8Array>, options?: AppendOptions): Promise<number> {
-    await this.#components.reserve.admit(options?.expected ?? 0)
+    const { reserve } = this.#components
     return this.#use(id, async file => {
       const size = await sizeOf(file)
-      // Bytes that this process did not hash are hashed once, at the end, however many appends follow.
-      if (file.hash !== undefined && (!file.hash.alive || file.hash.size !== size)) dropHash(file)
-      if (file.hash === undefined && size === 0)
-        file.hash = new StagedHash(this.#components.pool, this.#path(id), 'sha256')
-      await appendBody(file, size, body, this.#components, options)
+      const at = options?.at ?? size
+      if (at > size) throw new RegistryError('BLOB_UPLOAD_OUT_OF_ORDER', { detail: { upload: id, size } })
+      const more = (options?.expected ?? 0) - (size - at)
+      // What takes no more than is cut for it fits on a full disk too.
+      if (at === size || more > 0) await reserve.admit(more)
+      const cut = async (): Promise<void> => {
+        await file.cut(at)
+        this.#continueHash(file, at)
+        reserve.freed()
+      }
+      if (at === size) this.#continueHash(file, at)
+      await appendBody(file, at, body, this.#components, at < size ? { ...options, cut } : options)
       return sizeOf(file)
     })
+  }
+
+  /** Makes the running hash stand where the file ends, if it can, and be able to come back there. */
+  #continueHash(file: StagedFile, size: number): void {
+    // Bytes that this process did not hash are hashed once, at the end, however many appends follow.
+    if (file.hash !== undefined && (!file.hash.rewind(size) || !file.hash.alive)) dropHash(file)
+    if (file.hash === undefined && size === 0)
+      file.hash = new StagedHash(this.#components.pool, this.#path(file.id), 'sha256')
+    file.hash?.mark()
   }
 
   async content(id: string, algorithm: DigestAlgorithm, options?: AbortOptions): Promise<StagedContent> {

@@ -45,10 +45,23 @@ export async function temporaryFolder(): Promise<string> {
   return folder
 }
 
+export interface StartOptions {
+  /** The user it runs as, whose group has the same number. Default: that of the tests. */
+  uid?: number
+  /** What it is started by, e.g. `['unshare', '--pid']`. */
+  by?: readonly string[]
+}
+
 /** The real command in a process of its own, with a bare environment: free ports of loopback, nobody's home. */
-export function start(args: readonly string[], env: Record<string, string> = {}): Started {
-  const child = spawn(process.execPath, [main, ...args], {
+export function start(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  { uid, by = [] }: StartOptions = {}
+): Started {
+  const [program = '', ...words] = [...by, process.execPath, main, ...args]
+  const child = spawn(program, words, {
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...(uid === undefined ? {} : { uid, gid: uid }),
     env: {
       PATH: process.env.PATH ?? '',
       HOME: '/nonexistent',
@@ -95,8 +108,12 @@ export function start(args: readonly string[], env: Record<string, string> = {})
   }
 }
 
-export async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Finished> {
-  const started = start(args, env)
+export async function run(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  options?: StartOptions
+): Promise<Finished> {
+  const started = start(args, env, options)
   const code = await started.ended
   return { code, stdout: started.stdout(), stderr: started.stderr() }
 }
@@ -107,8 +124,12 @@ export interface Serving extends Started {
 }
 
 /** `pinnace serve`, listening. */
-export async function serve(dataDir: string, env: Record<string, string> = {}): Promise<Serving> {
-  const started = start(['serve', '--data', dataDir], env)
+export async function serve(
+  dataDir: string,
+  env: Record<string, string> = {},
+  options?: StartOptions
+): Promise<Serving> {
+  const started = start(['serve', '--data', dataDir], env, options)
   const [, url = ''] = await started.until(/Registry {3}(http\S+)\n/)
   return { ...started, url, dataDir }
 }

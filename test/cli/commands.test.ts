@@ -1,4 +1,4 @@
-import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { run, serve, stop, temporaryFolder } from './command.ts'
@@ -206,8 +206,39 @@ describe.each(['beside a running node', 'on the folder of a stopped node'])('%s'
       .map(line => JSON.parse(line))
     expect(damage).toMatchObject({ damage: { digest: layer, problem: 'corrupt', repaired: false } })
     expect(damage.damage.images.join()).toContain('app')
-    expect(report).toMatchObject({ report: { damages: 1 } })
+    expect(report).toMatchObject({ report: { damages: 1, quarantine: { files: 1, bytes: 2_999_999 } } })
     expect((await stat(damage.damage.quarantined)).size).toBe(2_999_999)
+    const again = await run(['scrub', '--data', data])
+    expect(again.code).toBe(5)
+    expect(again.stdout).toContain('  needed by app:v1\n  push app:v1 again\n')
+    expect(again.stdout).toMatch(/, 1 damaged, 1 not repaired\nquarantine\/ holds 1 file \(2\.86 MiB\): /)
+  })
+
+  it('quarantine ls shows what was put aside, and rm removes it, asked or told', async () => {
+    const data = await node(async () => {})
+    for (const name of ['one', 'two', 'three']) await writeFile(join(data, 'quarantine', name), name)
+    const { stdout } = await run(['quarantine', 'ls', '--data', data])
+    expect(stdout).toMatch(/^NAME +SIZE +SINCE +STATE\n/)
+    expect(stdout).toMatch(/^three +5 B +\d{4}-\d\d-\d\d +unneeded$/m)
+    const json = (await run(['quarantine', 'ls', '--json', '--data', data])).stdout.trimEnd().split('\n')
+    const listed = json.map(line => JSON.parse(line)).sort((left, right) => left.size - right.size)
+    expect(listed).toMatchObject([{ size: 3 }, { size: 3 }, { name: 'three', size: 5, state: 'unneeded' }])
+    const rm = async (...args: string[]) => run(['quarantine', 'rm', ...args, '--data', data])
+    expect(await rm('one')).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: 'pinnace: nobody is here to ask: pass --yes to remove\n'
+    })
+    expect(await rm('--yes')).toMatchObject({ code: 2, stderr: 'pinnace: name the files to remove, or pass --all\n' })
+    expect(await rm('one', '--all', '--yes')).toMatchObject({ code: 2 })
+    expect(await rm('--yes', 'one', '../layout')).toMatchObject({
+      code: 3,
+      stdout: 'removed one\n',
+      stderr: 'pinnace: quarantine/ has no file ../layout\n'
+    })
+    expect(await rm('--yes', '--all')).toEqual({ code: 0, stdout: 'removed 2 files (8 B)\n', stderr: '' })
+    expect(await readdir(join(data, 'quarantine'))).toEqual([])
+    expect((await stat(join(data, 'layout'))).isFile()).toBe(true)
   })
 })
 
@@ -220,14 +251,35 @@ async function findBlob(data: string, digest: string): Promise<string> {
 }
 
 describe('without a node', () => {
-  it('says that there is no data folder, and makes none', async () => {
-    const data = join(await temporaryFolder(), 'none')
-    for (const args of [['ls'], ['id'], ['gc'], ['scrub'], ['inspect', 'app']]) {
-      const { code, stderr } = await run([...args, '--data', data])
-      expect({ args, code }).toEqual({ args, code: 3 })
-      expect(stderr).toContain(`there is no data folder ${data}`)
+  it('says that there is no data folder, and makes none, nor touches what is there', async () => {
+    const folder = await temporaryFolder()
+    const [none, other] = [join(folder, 'none'), join(folder, 'other')]
+    await mkdir(join(other, 'stuff'), { recursive: true })
+    const { mtimeMs } = await stat(other)
+    const commands = [
+      ['ls'],
+      ['id'],
+      ['gc'],
+      ['scrub'],
+      ['inspect', 'app'],
+      ['rm', 'app', '--yes'],
+      ['token', 'ls'],
+      ['token', 'create', '--repo', '**', '--actions', 'pull'],
+      ['key', 'export'],
+      ['key', 'rotate', '--yes']
+    ]
+    for (const [at, args] of commands.entries()) {
+      const data = at % 2 === 0 ? none : other
+      const { code, stdout, stderr } = await run([...args, '--data', data])
+      expect({ args, code, stdout }).toEqual({ args, code: 3, stdout: '' })
+      expect(stderr).toContain(`no data folder of Pinnace here: ${data}`)
     }
-    await expect(stat(data)).rejects.toMatchObject({ code: 'ENOENT' })
+    await expect(stat(none)).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(await readdir(other)).toEqual(['stuff'])
+    expect((await stat(other)).mtimeMs).toBe(mtimeMs)
+    const served = await run(['serve', '--data', other])
+    expect(served).toMatchObject({ code: 1, stderr: expect.stringContaining('other things (stuff)') })
+    expect(await readdir(other)).toEqual(['stuff'])
   })
 
   it('prints its version, plain and as JSON', async () => {
@@ -249,7 +301,7 @@ describe('without a node', () => {
       /the configuration is good \(no file, 2 REGISTRY_… variables\)\ndata folder: .*\/data \(made at/
     )
     const blocked = await run(['config', 'check', '--data', file])
-    expect(blocked).toMatchObject({ code: 1, stderr: expect.stringContaining(`${file} is not a folder`) })
+    expect(blocked).toMatchObject({ code: 2, stderr: expect.stringContaining(`${file} is not a folder`) })
   })
 
   it('prints the configuration without secrets, in a form it reads again', async () => {
@@ -274,6 +326,7 @@ describe('help', () => {
     'rm',
     'gc',
     'scrub',
+    'quarantine',
     'token',
     'user',
     'config',
@@ -288,6 +341,8 @@ describe('help', () => {
     'key export',
     'key import',
     'key rotate',
+    'quarantine ls',
+    'quarantine rm',
     'config check',
     'config print'
   ]

@@ -18,7 +18,7 @@ afterEach(async () => {
 
 /** A node of this process that answers commands with `answer` and, to be accepted, its version with `protocol`. */
 async function answering(answer: RequestListener, protocol = controlProtocol): Promise<string> {
-  folder = await openDataFolder(await temporaryFolder(), { command: 'serve' })
+  folder = await openDataFolder(await temporaryFolder(), { command: 'serve', create: true })
   server = createServer((request, response) => {
     if (request.url === '/version') response.end(JSON.stringify({ version: '9.9.9', protocol }))
     else answer(request, response)
@@ -88,14 +88,14 @@ describe('a running node', () => {
 })
 
 it('a folder that another command has is refused, naming that', async () => {
-  folder = await openDataFolder(await temporaryFolder(), { command: 'scrub' })
+  folder = await openDataFolder(await temporaryFolder(), { command: 'scrub', create: true })
   const { code, stderr } = await run(['gc', '--data', folder.path])
   expect(code).toBe(4)
   expect(stderr).toContain(`is in use by process ${process.pid} (pinnace scrub, since `)
 })
 
 it('a node that is just starting is waited for', async () => {
-  folder = await openDataFolder(await temporaryFolder(), { command: 'serve' })
+  folder = await openDataFolder(await temporaryFolder(), { command: 'serve', create: true })
   const command = start(['id', '--data', folder.path])
   server = createServer((request, response) => {
     const body =

@@ -13,6 +13,7 @@ beforeEach(async () => {
   folder = await temporaryFolder()
   data = join(folder, 'data')
   await mkdir(join(data, 'ipfs'), { recursive: true })
+  await writeFile(join(data, 'layout'), '1\n')
 })
 
 async function givenKey(file = join(data, 'ipfs', 'key')): Promise<{ peerId: string; bytes: Buffer }> {
@@ -209,7 +210,7 @@ describe('key rotate', () => {
   it('refuses beside a running node, as import does', async () => {
     const old = await givenKey()
     await givenKey(join(folder, 'next.key'))
-    const held = await openDataFolder(data, { command: 'serve' })
+    const held = await openDataFolder(data, { command: 'serve', create: true })
     try {
       for (const args of [
         ['rotate', '--yes'],

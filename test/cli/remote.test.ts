@@ -80,7 +80,7 @@ describe('a node elsewhere', () => {
     }
     // What the line says is louder than the environment.
     const local = await run(['ls', '--data', join(folder, 'none')], { PINNACE_HOST: host, PINNACE_TOKEN: token })
-    expect(local).toMatchObject({ code: 3, stderr: expect.stringContaining('there is no data folder') })
+    expect(local).toMatchObject({ code: 3, stderr: expect.stringContaining('no data folder of Pinnace here') })
   })
 
   it('is not given the token of another, which the environment names', async () => {

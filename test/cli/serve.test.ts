@@ -59,7 +59,7 @@ describe('serve', () => {
     expect(second.code).toBe(4)
     expect(second.stderr).toMatch(
       new RegExp(
-        `^pinnace: the data folder ${data} is in use by process ${first.child.pid} \\(pinnace serve, since 2.*Z\\)\n$`
+        `^pinnace: the data folder ${data} is in use by process ${first.child.pid} \\(pinnace serve, since 2.*Z\\): stop it first, .*\n$`
       )
     )
     first.child.kill('SIGKILL')

@@ -118,7 +118,7 @@ describe.skipIf(!existsSync(script))('on a terminal (needs script of util-linux)
   })
 
   it('a long command redraws one line, shows what it finds above it, and gives the cursor back, also after Ctrl-C', async () => {
-    const folder = await openDataFolder(await temporaryFolder(), { command: 'serve' })
+    const folder = await openDataFolder(await temporaryFolder(), { command: 'serve', create: true })
     const report = { blobs: 41, manifests: 1, bytes: 4096, damages: 0 }
     const damage = { digest: `sha256:${'0'.repeat(64)}`, problem: 'corrupt', repaired: true, images: ['app:v1'] }
     const lines: object[] = [{ progress: report }, { damage }, { result: report }]

@@ -30,6 +30,7 @@ const byFormat: Record<string, fc.Arbitrary<string>> = {
   multiaddr: fc.constantFrom(`/ip4/127.0.0.1/tcp/4001/p2p/${peer}`, `/dns4/a.example/tcp/1/p2p/${peer}`),
   pattern: fc.constantFrom('^https?://([^/]+\\.)*example\\.com/', '(?i)^https://', '.'),
   'no-nul': anyText,
+  path: anyText.filter(text => !text.startsWith('~')),
   proxy: fc.constantFrom('loopback', 'private', '10.0.0.1', '192.0.2.0/24', '2001:db8::/32', '::1'),
   'host-pattern': fc.constantFrom('*', 'registry.example.org', '*.example.org', '192.0.2.1'),
   'header-value': fc.string({ unit: 'grapheme-ascii', maxLength: 20 }),

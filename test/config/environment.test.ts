@@ -77,26 +77,36 @@ describe('variables', () => {
     expect(config.http.headers).toEqual({ A: ['z'], C: ['b'] })
   })
 
-  it('that name no key are ignored with a warning, as distribution does', async () => {
-    const names = [
-      'REGISTRY_PORT',
-      'REGISTRY_PORT_5000_TCP_ADDR',
-      'REGISTRY_SERVICE_HOST',
-      'REGISTRY_HTTP_ADR',
-      'REGISTRY_HTTP_NET_X',
-      'REGISTRY_http_addr',
-      'REGISTRY__HTTP',
-      'REGISTRY_HTTP_HEADERS_',
-      'REGISTRY_LOG_FIELDS_A_B',
-      'REGISTRY_IPFS_LISTEN_0_X',
-      'REGISTRY_HTTP_ADDR_FILE0',
-      'REGISTRY_LOG_LEVEL_FILE',
-      'REGISTRY_CONSTRUCTOR',
-      'REGISTRY___PROTO__'
-    ].filter(name => name !== 'REGISTRY_HTTP_ADDR_FILE0')
-    const { warnings, config } = await load(Object.fromEntries(names.map(name => [name, 'tcp://10.0.0.1:5000'])))
-    expect([...warnings].sort()).toEqual(names.map(name => `ignoring unrecognized environment variable ${name}`).sort())
+  it.each([
+    ['REGISTRY_HTTP_ADR', 'the nearest is REGISTRY_HTTP_ADDR'],
+    ['REGISTRY_HTTP_PORT', 'the nearest is REGISTRY_HTTP_ADDR'],
+    ['REGISTRY_HTTP_NET_X', 'the nearest is REGISTRY_HTTP_NET'],
+    ['REGISTRY_http_addr', 'the nearest is REGISTRY_HTTP_ADDR'],
+    ['REGISTRY_AUHT_HTPASSWD_PATH', 'the nearest is REGISTRY_AUTH_HTPASSWD_PATH'],
+    ['REGISTRY_STORAGE_ROOTDIRECTORY', 'the nearest is REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY'],
+    ['REGISTRY_DELETE_ENABLED', 'the nearest is REGISTRY_STORAGE_DELETE_ENABLED'],
+    ['REGISTRY__HTTP', 'the nearest is REGISTRY_HTTP'],
+    ['REGISTRY_HTTP_HEADERS_', 'the nearest is REGISTRY_HTTP_HEADERS'],
+    ['REGISTRY_LOG_LEVEL_FILE', 'the nearest is REGISTRY_LOG_LEVEL'],
+    ['REGISTRY_CONSTRUCTOR', 'docs/configuration.md lists all'],
+    ['REGISTRY_FOO', 'docs/configuration.md lists all'],
+    ['REGISTRY___PROTO__', 'docs/configuration.md lists all']
+  ])('%s is ignored with a warning, as distribution does: %s', async (name, instead) => {
+    const { warnings, config, sources } = await load({ [name]: '5000' })
+    expect(warnings).toEqual([`${name} names no key of the configuration and is ignored; ${instead}`])
     expect(config).toEqual((await load({})).config)
+    expect(sources).toMatchObject({ environment: [], ignored: [name] })
+  })
+
+  it.each([
+    ['REGISTRY_AUTH_HTPASSWD_PAHT', 'the nearest is REGISTRY_AUTH_HTPASSWD_PATH'],
+    ['REGISTRY_AUTH_HTPASSWD_PATH_FILE', 'the nearest is REGISTRY_AUTH_HTPASSWD_PATH'],
+    ['REGISTRY_AUTH_HTPASSWD_X', 'the nearest is REGISTRY_AUTH_HTPASSWD'],
+    ['REGISTRY_AUTH_TOKEN_ISSUR', 'the nearest is REGISTRY_AUTH_TOKEN_ISSUER']
+  ])('%s stops the start: the node would be open', async (name, instead) => {
+    expect(await problemsOf(load({ [name]: '/etc/htpasswd' }))).toContain(
+      `${name}: this names no key, and what was to guard the registry is not passed over; ${instead}`
+    )
   })
 
   it('of other programs are not looked at', async () => {
@@ -193,5 +203,55 @@ describe('<NAME>_FILE', () => {
     expect(
       (await loadText('version: 0.1\nhttp: {secret: y}', { REGISTRY_HTTP_SECRET_FILE: file })).config.http.secret
     ).toBe('x')
+  })
+})
+
+/** What Kubernetes sets in every container of a namespace for a service of this name, with one named port. */
+function serviceVariables(service: string): Record<string, string> {
+  const name = service.toUpperCase().replaceAll('-', '_')
+  return {
+    [`${name}_SERVICE_HOST`]: '10.96.0.7',
+    [`${name}_SERVICE_PORT`]: '5001',
+    [`${name}_SERVICE_PORT_HTTP_MAIN`]: '5001',
+    [`${name}_PORT`]: 'tcp://10.96.0.7:5001',
+    [`${name}_PORT_5001_TCP`]: 'tcp://10.96.0.7:5001',
+    [`${name}_PORT_5001_TCP_PROTO`]: 'tcp',
+    [`${name}_PORT_5001_TCP_PORT`]: '5001',
+    [`${name}_PORT_5001_TCP_ADDR`]: 'fd00::7'
+  }
+}
+
+describe('the variables of a service of Kubernetes', () => {
+  it.each([
+    'registry',
+    'registry-auth',
+    'registry-auth-htpasswd',
+    'registry-auth-token',
+    'registry-auth-token-service',
+    'registry-auth-ldap',
+    'registry-http',
+    'registry-http-addr',
+    'registry-http-debug',
+    'registry-http-tls',
+    'registry-http-tls-clientcas',
+    'registry-http-secret',
+    'registry-log-fields',
+    'registry-http-headers',
+    'registry-redis',
+    'registry-storage-s3',
+    'registry-access',
+    'registry-ipfs-listen',
+    'registry-ui'
+  ])('named %s neither stop nor change nor warn', async service => {
+    const { config, warnings, sources } = await load(serviceVariables(service))
+    expect(config).toEqual((await load({})).config)
+    expect(warnings).toEqual([])
+    expect(sources).toMatchObject({ environment: [], ignored: [] })
+  })
+
+  it('are known by their values too', async () => {
+    const { warnings } = await load({ REGISTRY_HTTP_PORT: '5000', REGISTRY_SERVICE_HOST: 'registry.example.org' })
+    expect(warnings).toHaveLength(2)
+    expect((await load({ REGISTRY_LOG_FIELDS_PORT: '5000' })).config.log.fields).toEqual({ port: 5000 })
   })
 })

@@ -87,15 +87,6 @@ describe("distribution's settings that Pinnace lacks", () => {
     expect(loaded.config.auth).toEqual({})
   })
 
-  it('what a container platform sets for a service named registry-auth is none of them', async () => {
-    const environment = { ...home, REGISTRY_AUTH_SERVICE_HOST: '10.0.0.1', REGISTRY_AUTH_PORT_5001_TCP: 'tcp://x' }
-    const loaded = await loadConfig({ environment })
-    expect(loaded.warnings).toEqual([
-      'ignoring unrecognized environment variable REGISTRY_AUTH_PORT_5001_TCP',
-      'ignoring unrecognized environment variable REGISTRY_AUTH_SERVICE_HOST'
-    ])
-  })
-
   it('variables are warned of once a setting, without their values', async () => {
     const environment = { ...home, REGISTRY_STORAGE_S3_ACCESSKEY: 'hunter2', REGISTRY_STORAGE_S3_SECRETKEY: '*hunter2' }
     const { warnings } = await loadConfig({ environment })

@@ -59,7 +59,7 @@ describe('without a file', () => {
     // Left to the IPFS side, which takes a free port where the usual one is taken.
     expect(config.ipfs.listen).toBeUndefined()
     expect(warnings).toEqual([])
-    expect(sources).toEqual({ environment: [], keys: new Set() })
+    expect(sources).toEqual({ environment: [], ignored: [], keys: new Set() })
   })
 
   it('puts data in the XDG data folder, ignoring a relative one', async () => {

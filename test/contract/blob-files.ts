@@ -182,8 +182,35 @@ export function blobFilesContract({ setup }: StorageContract): void {
     expect(await blobs.quarantine(digest)).toBeUndefined()
     await store(subject, 'again', pattern)
     const second = await blobs.quarantine(digest)
-    expect(first).toContain(digest.slice('sha256:'.length))
-    expect(second).not.toBe(first)
+    expect(first).toMatchObject({ digest, size: pattern.length })
+    expect(first?.path.endsWith(`/${first.name}`)).toBe(true)
+    expect(first?.name).toContain(digest.slice('sha256:'.length))
+    expect(second?.name).not.toBe(first?.name)
+  })
+
+  it('lists what was put aside, files and bytes, and removes it by name only', async () => {
+    const file = await blobs.quarantine(digest)
+    const bytes = await blobs.quarantineBytes(absent, Buffer.from('rotten'))
+    const listed: string[] = []
+    for await (const { name, size } of blobs.listQuarantined()) listed.push(`${name} ${size}`)
+    expect(listed.sort()).toEqual([`${file?.name} ${pattern.length}`, `${bytes.name} 6`].sort())
+    expect(await blobs.quarantined(bytes.name)).toMatchObject({ digest: absent, size: 6, path: bytes.path })
+    for (const name of [
+      '',
+      '.',
+      '..',
+      '../layout',
+      `../quarantine/${bytes.name}`,
+      'no such',
+      'x'.repeat(300),
+      'a\0b'
+    ]) {
+      expect(await blobs.quarantined(name)).toBeUndefined()
+      expect(await blobs.removeQuarantined(name)).toBe(false)
+    }
+    expect(await blobs.removeQuarantined(bytes.name)).toBe(true)
+    expect(await blobs.removeQuarantined(bytes.name)).toBe(false)
+    expect(await blobs.quarantined(file?.name ?? '')).toMatchObject({ digest })
   })
 
   it('lists every blob and no session', async () => {

@@ -11,6 +11,7 @@ import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import {
   type BlockEntry,
   holds,
+  type LossKind,
   type MetadataStore,
   type Mutation,
   type Precondition,
@@ -91,6 +92,54 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
     if (failure instanceof PreconditionFailed) expect(failure.failed).toEqual([precondition])
   }
   const accepted = (precondition: Precondition): Promise<void> => store.commit([], [precondition])
+
+  describe('losses', () => {
+    const loss = { problem: 'corrupt', at: 3, foundBy: 'read', quarantined: 'name' } as const
+    const putLoss = (kind: LossKind, of: Digest): Mutation => ({ type: 'putLoss', kind, digest: of, record: loss })
+    const counts = async () => [await store.lossCount('blob'), await store.lossCount('manifest')]
+
+    it('are kept and counted, also after reopening, and once however often they are found', async () => {
+      await store.commit([putLink('r', a), putRevision('r', b)])
+      await store.commit([putLoss('blob', a), putLoss('blob', a), putLoss('manifest', b)])
+      await store.commit([putLoss('blob', a)])
+      store = await subject.reopen()
+      expect(await counts()).toEqual([1, 1])
+      expect(await store.loss('blob', a)).toEqual(loss)
+      expect(await collect(store.losses('manifest'))).toEqual([{ digest: b, record: loss }])
+      expect(await store.loss('manifest', a)).toBeUndefined()
+    })
+
+    it('go with the commit that brings the bytes back', async () => {
+      await store.commit([putLink('r', a), putRevision('r', b), putLoss('blob', a), putLoss('manifest', b)])
+      await store.commit([putBlob(a)])
+      expect(await counts()).toEqual([0, 1])
+      await store.commit([{ type: 'putManifest', digest: b, bytes: new Uint8Array([1]) }])
+      expect(await counts()).toEqual([0, 0])
+      expect(await store.loss('blob', a)).toBeUndefined()
+    })
+
+    it('go with the last repository that holds them, and are none where nobody does', async () => {
+      await store.commit([putLink('r', a), putLink('s', a), putLoss('blob', a), putLoss('blob', b)])
+      expect(await counts()).toEqual([1, 0])
+      await store.commit([{ type: 'deleteLink', repository: 'r', digest: a }])
+      expect(await counts()).toEqual([1, 0])
+      await store.commit([{ type: 'deleteLink', repository: 's', digest: a }])
+      expect(await counts()).toEqual([0, 0])
+      await store.commit([putRevision('r', b), putLoss('manifest', b)])
+      await store.commit([{ type: 'deleteRevision', repository: 'r', digest: b }, putLoss('manifest', b)])
+      expect(await counts()).toEqual([0, 0])
+    })
+
+    it('are of a manifest that is as it was read, when that was asked', async () => {
+      const bytes = new Uint8Array([0, 255, 1])
+      await store.commit([putRevision('r', a), { type: 'putManifest', digest: a, bytes }])
+      await refused({ type: 'manifestIs', digest: a, bytes: new Uint8Array([0, 255, 2]) }, [putLoss('manifest', a)])
+      await refused({ type: 'manifestIs', digest: a, bytes: undefined }, [putLoss('manifest', a)])
+      expect(await counts()).toEqual([0, 0])
+      await accepted({ type: 'manifestIs', digest: a, bytes })
+      await accepted({ type: 'manifestIs', digest: b, bytes: undefined })
+    })
+  })
 
   describe('records', () => {
     it('answers undefined for what is absent', async () => {

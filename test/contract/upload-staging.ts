@@ -82,8 +82,10 @@ export async function store(subject: StorageSubject, id: string, bytes: Uint8Arr
 
 class BodyFailed extends Error {}
 
-/** One append of the property below: lengths of chunks, and how the body ends. */
+/** One append of the property below: where it goes, lengths of chunks, and how the body ends. */
 interface Step {
+  /** Thousandths of what is staged that stay; behind all of it by default. */
+  at: number | undefined
   chunks: number[]
   end: 'whole' | 'error' | 'abort' | 'nodeStream'
   reopen: boolean
@@ -96,6 +98,7 @@ const lengths = fc.oneof(
 )
 const steps = fc.array(
   fc.record<Step>({
+    at: fc.option(fc.oneof(fc.constantFrom(0, 1000), fc.integer({ min: 0, max: 1000 })), { nil: undefined }),
     chunks: fc.array(lengths, { maxLength: 6 }),
     end: fc.constantFrom('whole', 'whole', 'nodeStream', 'error', 'abort'),
     reopen: fc.boolean()
@@ -103,12 +106,15 @@ const steps = fc.array(
   { maxLength: 6 }
 )
 
-/** Appends what the pattern has at the session's offset, ending the body as the step says. */
-async function take(staging: UploadStaging, id: string, step: Step): Promise<void> {
-  const offset = (await staging.size(id)) ?? 0
+/**
+ * Appends what the pattern has at the number of the step and on, ending the body as the step says; returns what is staged then.
+ * What takes the place of other bytes so differs from them.
+ */
+async function take(staging: UploadStaging, id: string, step: Step, number: number, before: Buffer): Promise<Buffer> {
+  const offset = step.at === undefined ? before.length : Math.floor((before.length * step.at) / 1000)
   const controller = new AbortController()
   async function* chunks(): AsyncGenerator<Uint8Array> {
-    let at = offset
+    let at = number
     for (const length of step.chunks) {
       yield Buffer.from(pattern.subarray(at, at + length))
       at = Math.min(pattern.length, at + length)
@@ -120,14 +126,16 @@ async function take(staging: UploadStaging, id: string, step: Step): Promise<voi
     }
   }
   const bytes = step.end === 'nodeStream' ? Readable.from(chunks(), { objectMode: false }) : chunks()
-  const append = staging.append(id, bytes, { signal: controller.signal })
-  const offered = Math.min(
-    pattern.length - offset,
-    step.chunks.reduce((sum, length) => sum + length, 0)
-  )
-  if (step.end === 'whole' || step.end === 'nodeStream') expect(await append).toBe(offset + offered)
+  const place = step.at === undefined ? {} : { at: offset }
+  const append = staging.append(id, bytes, { ...place, signal: controller.signal })
+  const offered = step.chunks.reduce((sum, length) => sum + length, 0)
+  // A body without a byte takes nothing away.
+  const kept = offered === 0 ? before : before.subarray(0, offset)
+  const after = Buffer.concat([kept, pattern.subarray(number, number + offered)])
+  if (step.end === 'whole' || step.end === 'nodeStream') expect(await append).toBe(after.length)
   else await expect(append).rejects.toBeInstanceOf(BodyFailed)
-  expect(await staging.size(id)).toBe(offset + offered)
+  expect(await staging.size(id)).toBe(after.length)
+  return after
 }
 
 export function uploadStagingContract({ setup }: StorageContract): void {
@@ -172,19 +180,19 @@ export function uploadStagingContract({ setup }: StorageContract): void {
         fc.asyncProperty(steps, fc.constantFrom<DigestAlgorithm>('sha256', 'sha512'), async (run, algorithm) => {
           await staging.create('up', algorithm)
           try {
-            for (const step of run) {
-              await take(staging, 'up', step)
+            let staged: Buffer = Buffer.of()
+            for (const [number, step] of run.entries()) {
+              staged = await take(staging, 'up', step, number, staged)
               if (step.reopen) {
                 subject = await subject.reopen()
                 staging = subject.staging
               }
             }
-            const size = (await staging.size('up')) ?? -1
-            const expected = contentOf(pattern.subarray(0, size), algorithm)
+            const expected = contentOf(staged, algorithm)
             expect(await staging.content('up', algorithm)).toEqual(expected)
             await staging.sync('up')
             await staging.place('up', expected.digest)
-            expectBytes(await bytesOf(subject.blobs, expected.digest), pattern.subarray(0, size))
+            expectBytes(await bytesOf(subject.blobs, expected.digest), staged)
           } finally {
             await staging.discard('up')
           }
@@ -241,6 +249,56 @@ export function uploadStagingContract({ setup }: StorageContract): void {
       await expect(more).rejects.toMatchObject({ reason: 'SIZE_INVALID' })
       expect(await staging.size('up')).toBe(19)
       expect(await staging.content('up', 'sha256')).toEqual(contentOf(pattern.subarray(0, 19)))
+    })
+
+    it('goes behind the bytes it is told to keep, and hashes what is there then', async () => {
+      const other = Buffer.from(pattern.subarray(7))
+      for (const [size, at] of [
+        [1000, 0],
+        [1000, 999],
+        [MiB + 5, 0],
+        [2 * MiB, MiB],
+        [3 * MiB + 9, 2 * MiB + 1],
+        [3 * MiB + 9, 3 * MiB + 9]
+      ] as const) {
+        const id = `up${size}-${at}`
+        await staging.create(id, 'sha256')
+        // The append before began there, or elsewhere.
+        await staging.append(id, body(pattern.subarray(0, at)))
+        await staging.append(id, body(pattern.subarray(at, size)), { at })
+        expect(await staging.append(id, body(other.subarray(0, 500)), { at })).toBe(at + 500)
+        const expected = Buffer.concat([pattern.subarray(0, at), other.subarray(0, 500)])
+        expect(await staging.content(id, 'sha256')).toEqual(contentOf(expected))
+        const half = Math.floor(at / 2)
+        expect(await staging.append(id, body(other), { at: half })).toBe(half + other.length)
+        const whole = Buffer.concat([pattern.subarray(0, half), other])
+        expect(await staging.content(id, 'sha256')).toEqual(contentOf(whole))
+        await staging.sync(id)
+        await staging.place(id, digestOf(whole))
+        expectBytes(await bytesOf(subject.blobs, digestOf(whole)), whole)
+      }
+    })
+
+    it('takes nothing away for a body that has no byte, or fails before it', async () => {
+      await staging.create('up', 'sha256')
+      await staging.append('up', body(pattern))
+      expect(await staging.append('up', body(Buffer.of()), { at: 0 })).toBe(pattern.length)
+      async function* failing(): AsyncGenerator<Uint8Array> {
+        yield Buffer.of()
+        throw new BodyFailed()
+      }
+      await expect(staging.append('up', failing(), { at: 5 })).rejects.toThrow(BodyFailed)
+      const aborted = AbortSignal.abort(new BodyFailed())
+      await expect(staging.append('up', body(pattern), { at: 5, signal: aborted })).rejects.toThrow(BodyFailed)
+      expect(await staging.content('up', 'sha256')).toEqual(contentOf(pattern))
+    })
+
+    it('refuses to go behind bytes that it has not', async () => {
+      await staging.create('up', 'sha256')
+      await staging.append('up', body(pattern.subarray(0, 10)))
+      const beyond = staging.append('up', body(pattern), { at: 11 })
+      await expect(beyond).rejects.toMatchObject({ reason: 'BLOB_UPLOAD_OUT_OF_ORDER', detail: { size: 10 } })
+      expect(await staging.content('up', 'sha256')).toEqual(contentOf(pattern.subarray(0, 10)))
     })
 
     it('leaves a Node stream that it stops reading undestroyed, and tells any other body to return', async () => {

@@ -5,7 +5,7 @@ const [path, uid] = process.argv.slice(2)
 // After the imports, which that user may not be allowed to read.
 if (uid !== undefined) process.setuid?.(Number(uid))
 try {
-  const folder = await openDataFolder(path ?? '', { command: 'serve' })
+  const folder = await openDataFolder(path ?? '', { command: 'serve', create: true })
   console.log('held')
   process.stdin.resume().once('end', () => void folder.close().then(() => process.exit(0)))
 } catch (error) {

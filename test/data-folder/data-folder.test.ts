@@ -6,13 +6,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { DataFolderLocked, DataFolderUnusable, findHolder, openDataFolder } from '../../src/data-folder.ts'
+import {
+  checkDataFolder,
+  DataFolderLocked,
+  DataFolderUnusable,
+  findHolder,
+  NoDataFolder,
+  openDataFolder,
+  requireDataFolder
+} from '../../src/data-folder.ts'
 
 let root: string
 let children: ChildProcessWithoutNullStreams[]
 
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'pinnace-folder-'))
+  await writeFile(join(root, 'layout'), '1\n')
   children = []
 })
 
@@ -37,7 +46,7 @@ describe('the lock', () => {
   it('names the process that holds it', async () => {
     const { child, said } = await contend(root)
     expect(said).toBe('held')
-    const refusal = await openDataFolder(root, { command: 'gc' }).catch((error: unknown) => error)
+    const refusal = await openDataFolder(root, { command: 'gc', create: true }).catch((error: unknown) => error)
     expect(refusal).toBeInstanceOf(DataFolderLocked)
     expect(refusal).toMatchObject({ holder: { pid: child.pid, command: 'serve' } })
     expect(String(refusal)).toMatch(new RegExp(`process ${child.pid} \\(pinnace serve, since \\d{4}-`))
@@ -45,12 +54,12 @@ describe('the lock', () => {
   })
 
   it('is free after the holder closed, also in one process', async () => {
-    const first = await openDataFolder(root, { command: 'serve' })
-    await expect(openDataFolder(root, { command: 'gc' })).rejects.toBeInstanceOf(DataFolderLocked)
+    const first = await openDataFolder(root, { command: 'serve', create: true })
+    await expect(openDataFolder(root, { command: 'gc', create: true })).rejects.toBeInstanceOf(DataFolderLocked)
     await first.close()
     await first.close()
     expect(await findHolder(root)).toBeUndefined()
-    const second = await openDataFolder(root, { command: 'gc' })
+    const second = await openDataFolder(root, { command: 'gc', create: true })
     await second.close()
   })
 
@@ -58,23 +67,23 @@ describe('the lock', () => {
     const { child } = await contend(root)
     child.kill('SIGKILL')
     await once(child, 'exit')
-    const folder = await openDataFolder(root, { command: 'serve' })
+    const folder = await openDataFolder(root, { command: 'serve', create: true })
     await folder.close()
   })
 
   it('is not held by a stranger whose pid was used again', async () => {
-    const first = await openDataFolder(root, { command: 'serve' })
+    const first = await openDataFolder(root, { command: 'serve', create: true })
     const [name = ''] = await readdir(join(root, 'lock'))
     const record = JSON.parse(await readFile(join(root, 'lock', name), 'utf8'))
     await first.close()
     await writeFile(join(root, 'lock', name), JSON.stringify({ ...record, start: 'another start' }))
     expect(await findHolder(root)).toBeUndefined()
-    const second = await openDataFolder(root, { command: 'serve' })
+    const second = await openDataFolder(root, { command: 'serve', create: true })
     await second.close()
   })
 
   it('is not held by a record of another boot, an emptied one, or one of a container that no longer answers', async () => {
-    const first = await openDataFolder(root, { command: 'serve' })
+    const first = await openDataFolder(root, { command: 'serve', create: true })
     const [name = ''] = await readdir(join(root, 'lock'))
     const record = JSON.parse(await readFile(join(root, 'lock', name), 'utf8'))
     await first.close()
@@ -86,14 +95,15 @@ describe('the lock', () => {
       await rm(join(root, 'lock'), { recursive: true })
       await mkdir(join(root, 'lock'))
       await writeFile(join(root, 'lock', '41'), stale)
-      const folder = await openDataFolder(root, { command: 'serve' })
+      const folder = await openDataFolder(root, { command: 'serve', create: true })
+      await folder.confirm()
       expect(await readdir(join(root, 'lock'))).toEqual(['42'])
       await folder.close()
     }
   })
 
   it('is held by a container that answers on its socket', async () => {
-    const first = await openDataFolder(root, { command: 'serve' })
+    const first = await openDataFolder(root, { command: 'serve', create: true })
     const [name = ''] = await readdir(join(root, 'lock'))
     const record = JSON.parse(await readFile(join(root, 'lock', name), 'utf8'))
     await first.close()
@@ -101,7 +111,7 @@ describe('the lock', () => {
     const server = createServer().listen(controlSocket)
     await once(server, 'listening')
     await writeFile(join(root, 'lock', name), JSON.stringify({ ...record, namespace: 'pid:[1]', controlSocket }))
-    await expect(openDataFolder(root, { command: 'gc' })).rejects.toBeInstanceOf(DataFolderLocked)
+    await expect(openDataFolder(root, { command: 'gc', create: true })).rejects.toBeInstanceOf(DataFolderLocked)
     server.close()
   })
 
@@ -123,22 +133,22 @@ describe('the lock', () => {
 
 describe('the control socket', () => {
   it('lies in the folder, is recorded, and what a killed process left there is removed', async () => {
-    const folder = await openDataFolder(root, { command: 'serve' })
+    const folder = await openDataFolder(root, { command: 'serve', create: true })
     await writeFile(join(root, 'control.sock'), '')
     const socket = await folder.publishControlSocket()
     expect(socket).toBe(join(root, 'control.sock'))
-    expect(await readdir(root)).toEqual(['lock'])
+    expect(await readdir(root)).toEqual(['layout', 'lock'])
     expect(await findHolder(root)).toMatchObject({ controlSocket: socket })
     await folder.close()
   })
 
   it('lies in a private folder elsewhere when the path is too long for a socket address', async () => {
     const deep = join(root, 'd'.repeat(100))
-    const folder = await openDataFolder(deep, { command: 'serve' })
+    const folder = await openDataFolder(deep, { command: 'serve', create: true })
     const socket = await folder.publishControlSocket()
     expect(Buffer.byteLength(socket)).toBeLessThanOrEqual(103)
     expect((await stat(join(socket, '..'))).mode & 0o777).toBe(0o700)
-    const server = createServer().listen(socket)
+    const server = createServer(connection => connection.destroy()).listen(socket)
     await once(server, 'listening')
     expect(await findHolder(deep)).toMatchObject({ controlSocket: socket })
     server.close()
@@ -150,14 +160,16 @@ describe('the control socket', () => {
 
 describe('a folder that cannot be used', () => {
   it('is private when made here', async () => {
-    const folder = await openDataFolder(join(root, 'new', 'er'), { command: 'serve' })
+    const folder = await openDataFolder(join(root, 'new', 'er'), { command: 'serve', create: true })
     expect((await stat(join(root, 'new', 'er'))).mode & 0o777).toBe(0o700)
     await folder.close()
   })
 
   it('says that a file is in the way', async () => {
     await writeFile(join(root, 'file'), '')
-    const refusal = await openDataFolder(join(root, 'file'), { command: 'serve' }).catch((error: unknown) => error)
+    const refusal = await openDataFolder(join(root, 'file'), { command: 'serve', create: true }).catch(
+      (error: unknown) => error
+    )
     expect(refusal).toBeInstanceOf(DataFolderUnusable)
     expect(String(refusal)).toMatch(/is not a folder/)
   })
@@ -167,6 +179,133 @@ describe('a folder that cannot be used', () => {
     // Root may write anywhere, so where the tests run as root the contender is somebody else.
     const { said } = await contend(join(root, 'data'), process.getuid?.() === 0 ? 65534 : undefined)
     await chmod(root, 0o700)
-    expect(said).toMatch(/^DataFolderUnusable: user \d+ may not write the data folder .* belongs to user \d+, mode 555/)
+    expect(said).toMatch(
+      /^DataFolderUnusable: user \S+ may not make the data folder .* belongs to user \S+, mode 555\): .*install -d -o \d+/
+    )
+  })
+})
+
+describe('a folder without data of Pinnace', () => {
+  const data = () => join(root, 'data')
+  const refusal = (path: string, create: boolean) =>
+    openDataFolder(path, { command: 'serve', create }).catch((error: unknown) => error)
+
+  it('is refused where none is to be made, and left as it is', async () => {
+    expect(await refusal(data(), false)).toBeInstanceOf(NoDataFolder)
+    await expect(requireDataFolder(data())).rejects.toBeInstanceOf(NoDataFolder)
+    expect(await readdir(root)).toEqual(['layout'])
+    await mkdir(join(data(), 'lost+found'), { recursive: true })
+    const { mtimeMs } = await stat(data())
+    expect(await refusal(data(), false)).toBeInstanceOf(NoDataFolder)
+    await expect(requireDataFolder(data())).rejects.toBeInstanceOf(NoDataFolder)
+    expect(await readdir(data())).toEqual(['lost+found'])
+    expect((await stat(data())).mtimeMs).toBe(mtimeMs)
+  })
+
+  it.each([['Documents', '.bashrc'], ['src', 'package.json'], ['a', 'b', 'c', 'd'], ['backup.tar']])(
+    'is not made one when it has other things: %s, %s',
+    async (...names) => {
+      await mkdir(data())
+      for (const name of names) await writeFile(join(data(), name), '')
+      const refused = await refusal(data(), true)
+      expect(refused).toBeInstanceOf(DataFolderUnusable)
+      expect(String(refused)).toContain(`${data()} has no data of Pinnace but other things (`)
+      expect(String(refused)).toContain(`a new one such as ${join(data(), 'pinnace')}`)
+      await expect(checkDataFolder(data())).rejects.toBeInstanceOf(DataFolderUnusable)
+      expect((await readdir(data())).sort()).toEqual([...names].sort())
+    }
+  )
+
+  it.each([
+    [['lost+found'], []],
+    [['docker', 'scheduler-state.json'], []],
+    [['blobs', 'lock', 'uploads', 'metadata.new', 'layout.new'], []],
+    [
+      ['.bashrc', 'config.yml', 'htpasswd', 'registry.crt', 'lost+found'],
+      ['.bashrc', 'config.yml', 'htpasswd', 'registry.crt']
+    ]
+  ])('is made one beside %j, and tells of %j', async (names, told) => {
+    await mkdir(data())
+    for (const name of names) {
+      if (/^[a-z+]+$/.test(name) && name !== 'htpasswd') await mkdir(join(data(), name))
+      else await writeFile(join(data(), name), '')
+    }
+    expect(await checkDataFolder(data())).toEqual({ path: data(), exists: true })
+    const folder = await openDataFolder(data(), { command: 'serve', create: true })
+    expect(folder.beside).toEqual(told)
+    await folder.close()
+  })
+
+  it('that is being made by a node is that node’s', async () => {
+    const { child } = await contend(data())
+    expect(await refusal(data(), false)).toBeInstanceOf(DataFolderLocked)
+    expect(await findHolder(data())).toMatchObject({ pid: child.pid })
+    await expect(requireDataFolder(data())).resolves.toBeUndefined()
+  })
+})
+
+describe('a record', () => {
+  /** The folder with a record of this living process in which some things are otherwise. */
+  async function given(changes: Record<string, unknown>, path = root): Promise<void> {
+    await rm(join(path, 'lock'), { recursive: true, force: true })
+    const held = await openDataFolder(path, { command: 'serve', create: true })
+    const [name = ''] = await readdir(join(path, 'lock'))
+    const record = JSON.parse(await readFile(join(path, 'lock', name), 'utf8'))
+    await held.close()
+    await writeFile(join(path, 'lock', name), JSON.stringify({ ...record, ...changes }))
+  }
+
+  const taken = async () =>
+    openDataFolder(root, { command: 'gc' }).then(
+      folder => folder.close(),
+      (error: unknown) => (error instanceof DataFolderLocked ? error.because : error)
+    )
+
+  it('of this folder holds it; of another device or inode it does not', async () => {
+    await given({})
+    expect(await taken()).toBe('lives')
+    const { dev, ino } = await stat(root, { bigint: true })
+    await given({ folder: { device: String(dev), inode: String(ino + 1n), path: '/elsewhere' } })
+    expect(await taken()).toBeUndefined()
+    await given({ folder: { device: String(dev + 1n), inode: String(ino), path: '/elsewhere' } })
+    expect(await taken()).toBeUndefined()
+  })
+
+  it('whose folder cannot be read is one of a version that names none', async () => {
+    for (const folder of [null, 7, 'x', {}, { device: 1, inode: 2 }]) {
+      await given({ folder })
+      expect(await taken()).toBe('lives')
+    }
+  })
+
+  it.each([
+    ['says nothing', '', 'silent'],
+    ['says another folder', '{"device":"1","inode":"2"}', undefined],
+    ['says nothing of a folder', '{}', 'answers'],
+    ['says what is no JSON', '<html>', 'answers']
+  ])('of a container whose node %s', async (_what, body, because) => {
+    const controlSocket = join(root, 'control.sock')
+    await given({ namespace: 'pid:[1]', controlSocket })
+    const server = createServer(connection => {
+      if (body !== '') connection.end(`HTTP/1.1 200 OK\r\n\r\n${body}`)
+      connection.on('error', () => {}).resume()
+    }).listen(controlSocket)
+    await once(server, 'listening')
+    expect(await taken()).toBe(because)
+    server.close()
+  })
+
+  it('of a container that says this very folder, wherever it was told to listen', async () => {
+    const controlSocket = '/var/lib/registry/control.sock'
+    const { dev, ino } = await stat(root, { bigint: true })
+    await given({ namespace: 'pid:[1]', controlSocket, folder: { device: '9', inode: '9', path: '/var/lib/registry' } })
+    const body = JSON.stringify({ device: String(dev), inode: String(ino) })
+    const server = createServer(connection => {
+      connection.on('error', () => {}).end(`HTTP/1.1 200 OK\r\n\r\n${body}`)
+    }).listen(join(root, 'control.sock'))
+    await once(server, 'listening')
+    expect(await taken()).toBe('answers')
+    expect(await findHolder(root)).toMatchObject({ controlSocket: join(root, 'control.sock') })
+    server.close()
   })
 })

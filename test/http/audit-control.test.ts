@@ -84,6 +84,16 @@ it('tells of a removal by tag, and of each manifest that went with it; a plan is
   expect(entries[2]).toEqual({ ...by, action: 'delete', repository: 'app', outcome: 'allowed', status: 200 })
 })
 
+it('has what was removed from quarantine', async () => {
+  const { registry, entries, begin } = await control()
+  registry.aside.push({ name: 'one', size: 3, at: 5, state: 'unneeded' })
+  begin('/quarantine/remove', { name: 'one' })
+  await vi.waitFor(() => expect(entries).toHaveLength(1))
+  expect(entries).toEqual([
+    { ...by, action: 'admin', reference: '/quarantine/remove one', outcome: 'allowed', status: 204 }
+  ])
+})
+
 it('tells of work that streams its progress, and whose command was killed', async () => {
   const { registry, entries, begin } = await control()
   const begun = Promise.withResolvers<void>()

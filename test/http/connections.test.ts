@@ -7,6 +7,7 @@ import { connect as connectTls } from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Connections, type ConnectionsInit } from '../../src/http/connections.ts'
 import { createHttpMetrics } from '../../src/http/metrics.ts'
+import { digestOf } from '../../src/oci/digest.ts'
 import { createCertificate, hasOpenssl } from './certificate.ts'
 import { serve } from './serve.ts'
 
@@ -118,6 +119,115 @@ describe('requests of other forms', () => {
     gate.resolve()
   })
 
+  describe('with Upgrade', () => {
+    /** What Java's HttpClient sends with every first request. */
+    const h2c = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n'
+    const get = (path: string, headers = '') => `GET ${path} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`
+    const last = get('/v2/no', 'Connection: close\r\n')
+
+    it.each([
+      ['in one packet', [get('/v2/', h2c) + get('/v2/app/tags/list') + last], [200, 404, 404]],
+      ['one by one', [get('/v2/', h2c), get('/v2/app/tags/list', h2c), last], [200, 404, 404]],
+      [
+        'torn',
+        [get('/v2/', h2c).slice(0, 40), get('/v2/', h2c).slice(40) + last.slice(0, 20), last.slice(20)],
+        [200, 404]
+      ],
+      ['many, all with it', [get('/v2/', h2c).repeat(30) + last], [...Array(30).fill(200), 404]],
+      ['behind one without', [get('/v2/app/tags/list') + get('/v2/', h2c) + last], [404, 200, 404]],
+      ['of a WebSocket', [get('/v2/', 'Connection: upgrade\r\nupgrade: websocket\r\n') + last], [200, 404]],
+      ['without a Host', [`GET /v2/ HTTP/1.1\r\n${h2c}\r\n`], [400]]
+    ])('are answered as if they had none, in order: %s', async (_, packets, expected) => {
+      const { connect, log } = await serve({ init: { accessLog: true } })
+      const wire = await connect()
+      let answered = 0
+      for (const packet of packets) {
+        wire.socket.write(packet)
+        // The next is sent when this one was read: when it was answered, or a moment later.
+        answered += packet.split(/\r\n\r\n/).length - 1
+        if (packet !== packets.at(-1)) await wire.until(new RegExp(`^(?:.*?HTTP/1\\.1 ){${answered}}`, 's'))
+      }
+      const text = await wire.closed
+      expect(statuses(text)).toEqual(expected)
+      expect(text).not.toMatch(/^upgrade:/im)
+      expect(log.lines.filter(line => line.message === 'request')).toHaveLength(expected.length)
+    })
+
+    it('have their bodies taken, and 100 Continue', async () => {
+      const served = await serve()
+      const body = 'what is pushed'
+      const digest = digestOf(Buffer.from(body))
+      const wire = await served.connect()
+      const start = 'POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n'
+      wire.socket.write(`${start}${h2c}\r\n`)
+      const path = /^location: (.*)\r$/im.exec(await wire.until(/HTTP\/1.1 202.*\r\n\r\n/s))?.[1]
+      wire.socket.write(`PATCH ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n${h2c}Expect: 100-continue\r\n\r\n`)
+      await wire.until(/HTTP\/1.1 100 Continue/)
+      const finish = `PUT ${path}?digest=${digest} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n`
+      wire.socket.write(`${body.slice(0, 5)}${finish}${h2c}\r\n9\r\n${body.slice(5)}\r\n0\r\n\r\n${last}`)
+      expect(statuses(await wire.closed)).toEqual([202, 100, 202, 201, 404])
+      expect((await served.ask(`/v2/app/blobs/${digest}`)).body.toString()).toBe(body)
+    })
+
+    it.runIf(hasOpenssl)('are answered over TLS (which needs: apt-get install openssl)', async () => {
+      const { port, app } = await serve({ listenInit: { tls: createCertificate() } })
+      const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
+      onTestFinished(() => void socket.destroy())
+      let text = ''
+      socket.on('data', chunk => {
+        text += chunk.toString('latin1')
+      })
+      socket.write(get('/v2/', h2c) + get('/v2/app/tags/list', h2c) + last)
+      await once(socket, 'end')
+      expect(statuses(text)).toEqual([200, 404, 404])
+      await expect.poll(() => app.connections.count).toBe(0)
+    })
+
+    it('are many on one connection, which is counted once and listened to once', async () => {
+      const { app, connect, registry, log } = await serve()
+      registry.addManifest('app', Buffer.from('m'), { tags: ['v1'] })
+      const wire = await connect()
+      const warnings: Error[] = []
+      const warned = (warning: Error) => warnings.push(warning)
+      process.on('warning', warned)
+      onTestFinished(() => void process.off('warning', warned))
+      for (let count = 1; count <= 40; count++) {
+        wire.socket.write(get('/v2/app/manifests/v1', h2c))
+        await expect.poll(() => statuses(wire.text).length).toBe(count)
+      }
+      expect(app.connections.count).toBe(1)
+      wire.socket.write(last)
+      expect(statuses(await wire.closed)).toEqual([...Array(40).fill(200), 404])
+      await expect.poll(() => app.connections.count).toBe(0)
+      expect([warnings, log.lines.filter(line => line.level === 'error')]).toEqual([[], []])
+    })
+
+    it('wait behind a slow one, also for a client that closed its half', async () => {
+      const { connect, registry } = await serve()
+      const gate = Promise.withResolvers<void>()
+      registry.gate = gate.promise
+      registry.addManifest('app', Buffer.from('m'), { tags: ['v1'] })
+      const wire = await connect()
+      wire.socket.end(get('/v2/app/manifests/v1') + get('/v2/app/manifests/v1', h2c) + last)
+      await expect.poll(() => registry.signals.length).toBe(1)
+      gate.resolve()
+      expect(statuses(await wire.closed)).toEqual([200, 200, 404])
+    })
+
+    it('leave nothing behind when the client hangs up', async () => {
+      const { app, connect, registry, log } = await serve()
+      registry.gate = new Promise(() => undefined)
+      registry.addManifest('app', Buffer.from('m'), { tags: ['v1'] })
+      const wire = await connect()
+      wire.socket.write(get('/v2/app/manifests/v1') + get('/v2/', h2c) + last)
+      await expect.poll(() => registry.signals.length).toBe(1)
+      wire.socket.resetAndDestroy()
+      await expect.poll(() => app.connections.count).toBe(0)
+      await expect.poll(() => registry.signals.at(-1)?.aborted).toBe(true)
+      expect(log.lines.filter(line => line.level === 'error')).toEqual([])
+    })
+  })
+
   it('a client that closed its half still gets its answer', async () => {
     const { connect } = await serve()
     const wire = await connect()
@@ -142,6 +252,40 @@ describe('requests of other forms', () => {
     expect(statuses(await wire.closed)).toEqual([400])
     expect((await served.ask(path)).headers.range).toBe('0-2')
     expect(served.log.lines.filter(line => line.level === 'error')).toEqual([])
+  })
+})
+
+describe('headers that are too long', () => {
+  const ranges = (bytes: number) => `bytes=${'10-11,'.repeat(bytes / 6)}12-`
+
+  it.each([
+    ['a Range within the limit', [`Range: ${ranges(31_000)}`], 404],
+    ['a Range beyond the limit', [`Range: ${ranges(33_000)}`], 400],
+    ['a Range beyond what is read', [`Range: ${ranges(60_000)}`], 400],
+    ['a Range of a hundred packets', [`rAnGe:${ranges(600_000)}`], 400],
+    ['another header beyond the limit', [`X: ${'y'.repeat(16_400)}`], 431],
+    ['another header beyond what is read', [`X: ${'y'.repeat(60_000)}`], 431],
+    [
+      'a Range within the limit and another header beyond it',
+      [`Range: ${ranges(30_000)}`, `X: ${'y'.repeat(60_000)}`],
+      431
+    ],
+    ['many headers', Array(1000).fill('Some-Header: a'), 431]
+  ])('%s', async (_, headers, status) => {
+    const { connect, registry } = await serve()
+    const none = digestOf(Buffer.from('none'))
+    expect(registry.blobs.size).toBe(0)
+    // At once, and in packets that split names and values anywhere.
+    for (const size of [Number.POSITIVE_INFINITY, 1009]) {
+      const wire = await connect()
+      const bytes = `GET /v2/app/blobs/${none} HTTP/1.1\r\nHost: x\r\n${headers.join('\r\n')}\r\nConnection: close\r\n\r\n`
+      for (let at = 0; at < bytes.length && wire.socket.writable; at += size) {
+        await new Promise(resolve => wire.socket.write(bytes.slice(at, at + size), () => setImmediate(resolve)))
+      }
+      const text = await wire.closed
+      expect(statuses(text)).toEqual([status])
+      if (status === 400) expect(text).toContain('ask for fewer ranges')
+    }
   })
 })
 
@@ -171,10 +315,71 @@ describe('timeouts', () => {
     expect(text).toMatch(/^connection: close/im)
     expect(text).toMatch(/^range: 0-2/im)
     expect(text).toContain('BLOB_UPLOAD_INVALID')
-    expect(await served.ask(path, { method: 'PATCH', body: 'def' })).toMatchObject({
+    const stands = /^location: (\S+)/im.exec(text)?.[1] ?? ''
+    expect(stands).toBe(path.replace(/0$/, '3'))
+    expect(await served.ask(stands, { method: 'PATCH', body: 'def' })).toMatchObject({
       status: 202,
       headers: { range: '0-5' }
     })
+  })
+
+  it('a request that is answered early is logged then, not when its rest was read away', async () => {
+    const metrics = createHttpMetrics()
+    const init = { accessLog: true, timeouts: { bodyStallMs: 40 } }
+    const served = await serve({ init, components: { metrics } })
+    const path = await location(served)
+    const lines = () => served.log.lines.filter(line => line.message === 'request').slice(1)
+    const wire = await served.connect()
+    wire.socket.write(`PATCH ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc`)
+    const text = await wire.until(/BLOB_UPLOAD_INVALID/)
+    // A client that goes on sending is listened to for ten seconds more.
+    const dripping = setInterval(() => wire.socket.write('.'), 100)
+    onTestFinished(() => clearInterval(dripping))
+    let closed = false
+    void wire.closed.then(() => {
+      closed = true
+    })
+    await expect.poll(lines).toHaveLength(1)
+    expect(closed).toBe(false)
+    const [{ fields } = {}] = lines()
+    const sent = Number(/content-length: (\d+)/i.exec(text)?.[1])
+    expect(fields).toMatchObject({ method: 'PATCH', url: path, status: 408, complete: true, received: 3, sent })
+    expect(await metrics.registry.metrics()).toMatch(/requests_total\{route="end-5",method="PATCH",status="408"\} 1/)
+    wire.socket.destroy()
+    await wire.closed
+    expect(lines()).toHaveLength(1)
+  })
+
+  it.each([
+    ['a connection that says nothing', '', 408],
+    ['headers that do not come', 'GET /v2/ HTTP/1.1\r\nHost: ', 408],
+    ['garbage', 'NOT HTTP AT ALL\r\n\r\n', 400],
+    ['headers beyond what is read', `GET /v2/ HTTP/1.1\r\nX: ${'y'.repeat(60_000)}\r\n\r\n`, 431],
+    ['headers beyond the limit', `GET /v2/ HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`, 431],
+    ['CONNECT', 'CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n', 405],
+    ['an unknown expectation', 'GET /v2/ HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n', 417],
+    [
+      'a chunk of no length',
+      'PUT /v2/app/manifests/v1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
+      400
+    ]
+  ])('%s: the access log and the metrics have it', async (_, bytes, status) => {
+    const metrics = createHttpMetrics()
+    const { connect, log } = await serve({
+      init: { accessLog: true },
+      listenInit: { headersTimeoutMs: 60 },
+      components: { metrics }
+    })
+    const wire = await connect()
+    wire.socket.write(bytes)
+    const text = await wire.closed
+    expect(statuses(text)).toEqual([status])
+    const lines = log.lines.filter(line => line.message === 'request').map(line => line.fields)
+    const sent = Number(/content-length: (\d+)/i.exec(text)?.[1])
+    expect(lines).toMatchObject([{ status, complete: true, sent, remote: '127.0.0.1' }])
+    const counted = await metrics.registry.metrics()
+    expect(counted).toMatch(new RegExp(`requests_total\\{.*status="${status}"\\} 1`))
+    expect(counted).toMatch(/requests_in_flight 0/)
   })
 
   it('a stalled manifest is 408', async () => {

@@ -42,6 +42,22 @@ async function control() {
   return { registry, ask, socketPath, app }
 }
 
+describe('files that were put aside', () => {
+  it('are listed and removed by name', async () => {
+    const { ask, registry } = await control()
+    const file = { name: 'sha256-ab.12345678', size: 3, at: 5, state: 'unneeded' } as const
+    registry.aside.push(file)
+    expect((await ask('GET', '/quarantine')).lines).toEqual([{ file }])
+    expect(await ask('POST', '/quarantine/remove', { name: 'other' })).toMatchObject({
+      status: 404,
+      reason: 'NOT_FOUND'
+    })
+    expect((await ask('POST', '/quarantine/remove', {})).status).toBe(400)
+    expect(await ask('POST', '/quarantine/remove', { name: file.name })).toMatchObject({ status: 204, text: '' })
+    expect((await ask('GET', '/quarantine')).lines).toEqual([])
+  })
+})
+
 describe('the control door', () => {
   it('is a socket that only its owner opens, gone after the close', async () => {
     const { socketPath, app } = await control()

@@ -3,11 +3,13 @@ import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import * as multihash from 'multiformats/hashes/digest'
 import { RegistryError } from '../../src/errors.ts'
-import { algorithmOf, type Digest, digestOf, encodedOf } from '../../src/oci/digest.ts'
+import { algorithmOf, type Digest, digestOf, encodedOf, type WellFormedDigest } from '../../src/oci/digest.ts'
 import type { ReferrerDescriptor } from '../../src/registry/ports.ts'
 import type {
+  AsideFile,
   BlobReading,
   BlobView,
+  DamageCounts,
   GcOptions,
   GcReport,
   IfMatch,
@@ -46,6 +48,9 @@ export class MemoryRegistry implements Registry {
   readonly referrers: ReferrerDescriptor[] = []
   /** Every limit a list was asked for. */
   readonly limits: number[] = []
+  damage: DamageCounts = { blobs: 0, manifests: 0 }
+  /** Files under `quarantine/`. */
+  readonly aside: AsideFile[] = []
   behaviour: BlobBehaviour = {}
   /** Readings not closed yet. */
   open = 0
@@ -90,12 +95,16 @@ export class MemoryRegistry implements Registry {
     let closed = false
     return {
       ...view(digest, bytes.byteLength),
-      read: range => this.#read(bytes, range?.start ?? 0, range?.end ?? bytes.byteLength),
+      read: ranges => this.#readAll(bytes, ranges ?? [{ start: 0, end: bytes.byteLength }]),
       close: async () => {
         if (!closed) this.open--
         closed = true
       }
     }
+  }
+
+  async *#readAll(bytes: Uint8Array, ranges: readonly { start: number; end: number }[]): AsyncGenerator<Uint8Array> {
+    for (const { start, end } of ranges) yield* this.#read(bytes, start, end)
   }
 
   /** One buffer for all chunks, as a port may: a chunk kept past its time shows as wrong bytes. */
@@ -156,6 +165,7 @@ export class MemoryRegistry implements Registry {
     if (body.start !== undefined && body.start !== upload.bytes.byteLength) {
       throw new RegistryError('BLOB_UPLOAD_OUT_OF_ORDER')
     }
+    if (body.offset !== undefined && body.start === undefined) upload.bytes = upload.bytes.subarray(0, body.offset)
     let taken = 0
     for await (const chunk of body.bytes) {
       upload.bytes = Buffer.concat([upload.bytes, chunk])
@@ -278,7 +288,7 @@ export class MemoryRegistry implements Registry {
 
   async listReferrers(
     _repository: string,
-    _subject: Digest,
+    _subject: WellFormedDigest,
     page: PageRequest & { artifactType?: string }
   ): Promise<Page<ReferrerDescriptor>> {
     const { artifactType } = page
@@ -314,7 +324,21 @@ export class MemoryRegistry implements Registry {
 
   async scrub(): Promise<ScrubReport> {
     if (this.failure !== undefined) throw this.failure
-    return { blobs: 0, manifests: 0, bytes: 0, damages: 0 }
+    return { blobs: 0, manifests: 0, bytes: 0, damages: 0, incomplete: 0, quarantine: { files: 0, bytes: 0 } }
+  }
+
+  async countDamage(): Promise<DamageCounts> {
+    return this.damage
+  }
+
+  async *listQuarantine(): AsyncGenerator<AsideFile> {
+    yield* this.aside
+  }
+
+  async removeQuarantined(name: string): Promise<void> {
+    const at = this.aside.findIndex(file => file.name === name)
+    if (at < 0) throw new RegistryError('NOT_FOUND')
+    this.aside.splice(at, 1)
   }
 
   #upload(repository: string, id: string): { repository: string; bytes: Buffer } {

@@ -4,6 +4,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openAccess } from '../../src/access/authorize.ts'
 import { createApp } from '../../src/http/app.ts'
+import { measureDamage } from '../../src/http/damage-gauge.ts'
 import { createDebugApp } from '../../src/http/debug-app.ts'
 import { listen } from '../../src/http/listen.ts'
 import { createHttpMetrics } from '../../src/http/metrics.ts'
@@ -28,7 +29,35 @@ describe('probes', () => {
   })
 })
 
+it('/readyz has what there is to know of a node that serves, on both listeners; a failing check comes first', async () => {
+  const failing: Record<string, string> = {}
+  const damaged = { blobs: 1, manifests: 0 }
+  const health = { failures: () => failing, notices: async () => ({ damaged }) }
+  const served = await serve({ components: { health } })
+  const debug = createDebugApp({ health, log: memoryLog() })
+  onTestFinished(() => debug.close())
+  const answer = await served.ask('/readyz')
+  expect({ status: answer.status, body: JSON.parse(answer.body.toString()) }).toEqual({
+    status: 200,
+    body: { status: 'ok', damaged }
+  })
+  expect((await debug.inject('/debug/health')).json()).toEqual({ status: 'ok', damaged })
+  failing.storagedriver = 'EIO'
+  expect((await served.ask('/readyz')).status).toBe(503)
+  expect((await debug.inject('/readyz')).statusCode).toBe(503)
+})
+
 describe('metrics', () => {
+  it('have what is lost, as it is when they are read', async () => {
+    const metrics = createHttpMetrics()
+    const registry = new MemoryRegistry()
+    measureDamage(metrics, registry)
+    const seen = async () => (await metrics.registry.metrics()).match(/^pinnace_damaged.*$/gm)
+    expect(await seen()).toEqual(['pinnace_damaged{kind="blob"} 0', 'pinnace_damaged{kind="manifest"} 0'])
+    registry.damage = { blobs: 3, manifests: 1 }
+    expect(await seen()).toEqual(['pinnace_damaged{kind="blob"} 3', 'pinnace_damaged{kind="manifest"} 1'])
+  })
+
   it('count by endpoint, method and status, with nothing a client chose', async () => {
     const metrics = createHttpMetrics()
     const served = await serve({ components: { metrics } })

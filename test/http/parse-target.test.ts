@@ -30,10 +30,18 @@ describe('endpoints', () => {
     ['POST', '/a/blobs/uploads/', { endpoint: 'end-4', repository: 'a' }],
     ['PATCH', `/a/blobs/uploads/${id}`, { endpoint: 'end-5', repository: 'a', id }],
     ['PUT', `/a/blobs/uploads/${id}`, { endpoint: 'end-6', repository: 'a', id }],
+    ['PATCH', `/a/blobs/uploads/${id}/0`, { endpoint: 'end-5', repository: 'a', id, offset: 0 }],
+    ['PUT', `/a/blobs/uploads/${id}/52613349376`, { endpoint: 'end-6', repository: 'a', id, offset: 52_613_349_376 }],
+    ['DELETE', `/a/blobs/uploads/${id}/7`, { endpoint: 'end-14', repository: 'a', id, offset: 7 }],
     ['GET', `/a/blobs/uploads/${id}`, { endpoint: 'end-13', repository: 'a', id }],
     ['DELETE', `/a/blobs/uploads/${id}`, { endpoint: 'end-14', repository: 'a', id }],
     ['GET', '/a/tags/list', { endpoint: 'end-8', repository: 'a' }],
     ['GET', `/a/referrers/${digest}`, { endpoint: 'end-12', repository: 'a', digest }],
+    ['GET', '/a/referrers/sha256+b64:a_-=', { endpoint: 'end-12', repository: 'a', digest: 'sha256+b64:a_-=' }],
+    ['GET', '/a/blobs/md5:0123', { endpoint: 'end-2', repository: 'a', unstorable: 'md5:0123' }],
+    ['DELETE', '/a/blobs/md5:0123', { endpoint: 'end-10', repository: 'a', unstorable: 'md5:0123' }],
+    ['GET', '/a/manifests/md5:0123', { endpoint: 'end-3', repository: 'a', unstorable: 'md5:0123' }],
+    ['DELETE', '/a/manifests/md5:0123', { endpoint: 'end-9', repository: 'a', unstorable: 'md5:0123' }],
     ['OPTIONS', '/a/tags/list', { endpoint: 'options', allow: 'GET, HEAD' }]
   ])('%s %s', (method, path, target) => {
     expect(outcome(method, path)).toEqual(target)
@@ -47,6 +55,11 @@ describe('names made of the API’s own words', () => {
     ['GET', '/a/blobs/uploads/manifests/list', 'end-3', 'a/blobs/uploads'],
     ['POST', '/blobs/uploads/blobs/uploads/', 'end-4', 'blobs/uploads'],
     ['GET', `/a/blobs/uploads/blobs/uploads/${id}`, 'end-13', 'a/blobs/uploads'],
+    ['GET', `/a/blobs/uploads/blobs/uploads/${id}/7`, 'end-13', 'a/blobs/uploads'],
+    ['GET', `/blobs/uploads/${id}/7/blobs/uploads/${id}/7`, 'end-13', `blobs/uploads/${id}/7`],
+    ['GET', `/a/blobs/uploads/${id}/7/tags/list`, 'end-8', `a/blobs/uploads/${id}/7`],
+    ['GET', `/a/blobs/uploads/${id}/manifests/7`, 'end-3', `a/blobs/uploads/${id}`],
+    ['POST', `/a/blobs/uploads/${id}/blobs/uploads/`, 'end-4', `a/blobs/uploads/${id}`],
     ['GET', `/a/manifests/blobs/${digest}`, 'end-2', 'a/manifests'],
     ['GET', '/referrers/tags/list', 'end-8', 'referrers']
   ])('%s %s', (method, path, endpoint, repository) => {
@@ -88,8 +101,18 @@ describe('refusals', () => {
     ['GET', '/a/unknown/x', { reason: 'NOT_FOUND' }],
     ['GET', '/a/manifests/.x', { reason: 'TAG_INVALID' }],
     ['GET', '/a/manifests/sha256:short', { reason: 'DIGEST_INVALID' }],
-    ['GET', '/a/blobs/md5:0123', { reason: 'DIGEST_INVALID' }],
+    ['GET', '/a/blobs/sha256:0123', { reason: 'DIGEST_INVALID' }],
+    ['GET', '/a/referrers/sha256:0123', { reason: 'DIGEST_INVALID' }],
+    ['GET', '/a/referrers/md5:', { reason: 'DIGEST_INVALID' }],
+    ['GET', '/a/referrers/md5:a%2Fb', { reason: 'NOT_FOUND' }],
+    ['GET', `/a/blobs/md5:${'0'.repeat(200)}`, { reason: 'DIGEST_INVALID' }],
+    ['PUT', '/a/manifests/md5:0123', { reason: 'DIGEST_INVALID' }],
     ['GET', '/a/blobs/uploads/not-a-uuid', { reason: 'BLOB_UPLOAD_UNKNOWN' }],
+    ['GET', '/a/blobs/uploads/not-a-uuid/0', { reason: 'BLOB_UPLOAD_UNKNOWN' }],
+    ['GET', `/a/blobs/uploads/${id}/07`, { reason: 'BLOB_UPLOAD_UNKNOWN' }],
+    ['GET', `/a/blobs/uploads/${id}/-1`, { reason: 'BLOB_UPLOAD_UNKNOWN' }],
+    ['GET', `/a/blobs/uploads/${id}/9007199254740993`, { reason: 'BLOB_UPLOAD_UNKNOWN' }],
+    ['POST', `/a/blobs/uploads/${id}/7`, { reason: 'METHOD_NOT_ALLOWED', allow: 'GET, HEAD, PATCH, PUT, DELETE' }],
     ['GET', '/a/blobs/uploads/', { reason: 'METHOD_NOT_ALLOWED', allow: 'POST' }],
     ['POST', '/', { reason: 'METHOD_NOT_ALLOWED', allow: 'GET, HEAD' }],
     ['PATCH', '/a/manifests/v1', { reason: 'METHOD_NOT_ALLOWED', allow: 'GET, HEAD, PUT, DELETE' }],
@@ -105,7 +128,7 @@ const component = fc.stringMatching(/^[a-z0-9]{1,6}([._-][a-z0-9]{1,4}){0,2}$/)
 const repository = fc.oneof(
   fc.array(component, { minLength: 1, maxLength: 6 }).map(parts => parts.join('/')),
   fc
-    .array(fc.constantFrom('blobs', 'uploads', 'manifests', 'tags', 'list', 'referrers', 'v2'), {
+    .array(fc.constantFrom('blobs', 'uploads', 'manifests', 'tags', 'list', 'referrers', 'v2', '7', id), {
       minLength: 1,
       maxLength: 6
     })
@@ -125,13 +148,19 @@ describe('properties', () => {
 
   it('finds every repository of the other endpoints', () => {
     fc.assert(
-      fc.property(repository, name => {
+      fc.property(repository, fc.nat(), (name, offset) => {
         expect(parseTarget('GET', `/${name}/tags/list`)).toEqual({ endpoint: 'end-8', repository: name })
         expect(parseTarget('POST', `/${name}/blobs/uploads/`)).toEqual({ endpoint: 'end-4', repository: name })
         expect(parseTarget('PATCH', `/${name}/blobs/uploads/${id}`)).toEqual({
           endpoint: 'end-5',
           repository: name,
           id
+        })
+        expect(parseTarget('PUT', `/${name}/blobs/uploads/${id}/${offset}`)).toEqual({
+          endpoint: 'end-6',
+          repository: name,
+          id,
+          offset
         })
         expect(parseTarget('GET', `/${name}/blobs/${digest}`)).toEqual({ endpoint: 'end-2', repository: name, digest })
         expect(parseTarget('GET', `/${name}/referrers/${digest}`)).toEqual({

@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { RegistryError } from '../../src/errors.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { cidOf } from './memory-registry.ts'
+import { parseMultipart } from './multipart.ts'
 import { serve } from './serve.ts'
 
 const none = `sha256:${'0'.repeat(64)}` as const
@@ -175,7 +177,9 @@ describe('blobs', () => {
     ['bytes=-10', 206, 'bytes 990-999/1000', 990, 1000],
     ['bytes=-5000', 206, 'bytes 0-999/1000', 0, 1000],
     ['bytes=500-5000', 206, 'bytes 500-999/1000', 500, 1000],
-    ['bytes=0-1,5-6', 200, undefined, 0, 1000],
+    ['bytes=0-1,1-6', 200, undefined, 0, 1000],
+    ['bytes=1000-,5-6', 206, 'bytes 5-6/1000', 5, 7],
+    ['bytes=1000-,-0', 416, 'bytes */1000', 0, 0],
     ['lines=0-1', 200, undefined, 0, 1000],
     ['bytes=x', 200, undefined, 0, 1000],
     ['bytes=1000-', 416, 'bytes */1000', 0, 0],
@@ -191,6 +195,90 @@ describe('blobs', () => {
     if (status === 416) expect(answer.codes).toEqual(['SIZE_INVALID'])
     else expect(answer.body.equals(blob.subarray(start, end))).toBe(true)
     expect(registry.open).toBe(0)
+  })
+
+  it.each([
+    [
+      1,
+      [
+        [0, 10],
+        [20, 21]
+      ]
+    ],
+    [
+      64,
+      [
+        [0, 100],
+        [100, 200],
+        [900, 1000]
+      ]
+    ],
+    [
+      1000,
+      [
+        [900, 1000],
+        [0, 1],
+        [500, 900]
+      ]
+    ]
+  ] as const)('come as one part a range, in the order asked, in chunks of %i', async (chunk, ranges) => {
+    const { ask, registry } = await serve()
+    const digest = registry.addBlob('app', blob)
+    registry.behaviour.chunk = chunk
+    const Range = `bytes=${ranges.map(([start, end]) => `${start}-${end - 1}`).join(', ')}`
+    const answer = await ask(`/v2/app/blobs/${digest}`, { headers: { Range } })
+    expect(answer.status).toBe(206)
+    expect(answer.headers).toMatchObject({ etag: `"${digest}"`, 'content-length': String(answer.body.length) })
+    expect(answer.headers['content-range']).toBeUndefined()
+    expect(parseMultipart(answer.headers['content-type'], answer.body)).toEqual(
+      ranges.map(([start, end]) => ({
+        headers: { 'content-type': 'application/octet-stream', 'content-range': `bytes ${start}-${end - 1}/1000` },
+        body: blob.subarray(start, end)
+      }))
+    )
+    expect(registry).toMatchObject({ open: 0, iterating: 0 })
+    const head = await ask(`/v2/app/blobs/${digest}`, { method: 'HEAD', headers: { Range } })
+    expect(head).toMatchObject({ status: 200, headers: { 'content-length': '1000' } })
+    const other = await ask(`/v2/app/blobs/${digest}`, { headers: { Range, 'If-Range': '"other"' } })
+    expect(other).toMatchObject({ status: 200, headers: { 'content-length': '1000' } })
+    const again = await ask(`/v2/app/blobs/${digest}`, { headers: { Range } })
+    expect(again.headers['content-type']).not.toBe(answer.headers['content-type'])
+  })
+
+  it('come in parts larger than what is written together, and in a thousand small ones', async () => {
+    const { ask, registry, log } = await serve({ init: { accessLog: true } })
+    const large = randomBytes(3_000_000)
+    const digest = registry.addBlob('app', large)
+    registry.behaviour.chunk = 100_000
+    const big = [
+      [0, 1_000_000],
+      [1_500_000, 1_500_001],
+      [1_600_000, 1_608_192],
+      [2_000_000, 3_000_000]
+    ] as const
+    const small = Array.from({ length: 1000 }, (_, at) => [at * 2500, at * 2500 + (at % 1999) + 1] as const)
+    for (const ranges of [big, small, small.toReversed()]) {
+      const Range = `bytes=${ranges.map(([start, end]) => `${start}-${end - 1}`).join()}`
+      const answer = await ask(`/v2/app/blobs/${digest}`, { headers: { Range } })
+      expect(answer.headers['content-length']).toBe(String(answer.body.length))
+      const parts = parseMultipart(answer.headers['content-type'], answer.body)
+      expect(parts).toHaveLength(ranges.length)
+      for (const [at, [start, end]] of ranges.entries())
+        if (parts[at]?.body.equals(large.subarray(start, end)) !== true) throw new Error(`part ${at} is wrong`)
+      await expect
+        .poll(() => log.lines.filter(line => line.message === 'request').at(-1)?.fields)
+        .toMatchObject({ status: 206, sent: answer.body.length, complete: true })
+    }
+  })
+
+  it('are cut in the middle of several ranges when one rotted', async () => {
+    const { ask, registry } = await serve()
+    const digest = registry.addBlob('app', randomBytes(3_000_000))
+    registry.behaviour = { chunk: 100_000, failAt: 2_000_000 }
+    await expect(
+      ask(`/v2/app/blobs/${digest}`, { headers: { Range: 'bytes=0-999999,1500000-2500000' } })
+    ).rejects.toThrow(/aborted|hang up/)
+    expect(registry).toMatchObject({ open: 0, iterating: 0 })
   })
 
   it('honour If-Range only with the strong tag of the content', async () => {

@@ -122,6 +122,8 @@ describe.skipIf(!hasOpenssl)('certificate files (needs: apt-get install openssl)
     const [certificate, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')]
     const log = memoryLog()
     const opened = () => openTlsFiles({ log }, { certificate, key })
+    await expect(opened()).rejects.toMatchObject({ errors: [{ which: 'certificate' }, { which: 'key' }] })
+    await writeFile(key, '')
     await expect(opened()).rejects.toMatchObject({ name: 'TlsFileError', which: 'certificate' })
     await write(folder)
     await copyFile(certificate, key)

@@ -121,7 +121,8 @@ describe('requests that meet', () => {
 
   it('appends two streams one after the other, never mixed', async () => {
     for (let round = 0; round < 5; round++) {
-      const location = await openUpload(node.url, 'streams')
+      // Without an offset in the URL each goes behind what is there.
+      const location = (await openUpload(node.url, 'streams')).replace(/\/0$/, '')
       const bodies = [randomBytes(700_000), randomBytes(900_000)]
       const answers = await Promise.all(
         bodies.map(body => fetch(location, { method: 'PATCH', headers: octets, body: new Uint8Array(body) }))
@@ -137,14 +138,14 @@ describe('requests that meet', () => {
     }
   })
 
-  it('finishes an upload once', async () => {
+  it('finishes an upload once, and says so to each who asks', async () => {
     const bytes = randomBytes(2 * mebibyte)
     const location = await openUpload(node.url, 'finish')
     await fetch(location, { method: 'PATCH', headers: octets, body: new Uint8Array(bytes) })
     const put = new URL(location)
     put.searchParams.set('digest', digestOf(bytes))
     const answers = await Promise.all(times(4, () => fetch(put, { method: 'PUT' })))
-    expect(answers.map(({ status }) => status).sort()).toEqual([201, 404, 404, 404])
+    expect(answers.map(({ status }) => status)).toEqual([201, 201, 201, 201])
     await getVerified(node.url, `finish/blobs/${digestOf(bytes)}`, digestOf(bytes))
   })
 

@@ -210,7 +210,7 @@ describeWithTools(['dockerd', 'docker', 'busybox', 'ip', 'tar'], 'the Docker ima
     const second = await engine.docker(['run', '--rm', '-v', `${volume}:/var/lib/registry`, 'pinnace:test'], {
       exitCodes: [4]
     })
-    expect(second.stderr).toMatch(/is in use by process 1 \(pinnace serve, since /)
+    expect(second.stderr).toMatch(/is in use by process 1 of another container \(pinnace serve, since /)
     await engine.docker(['kill', first])
     const third = await docker('run', '-d', '-v', `${volume}:/var/lib/registry`, 'pinnace:test')
     await healthy(third)

@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { removeWithMounts } from './mounts.ts'
@@ -14,19 +14,39 @@ export interface Podman {
   close(): Promise<void>
 }
 
+export interface PodmanOptions {
+  /**
+   * Of a layer of `zstd:chunked` it pulls the files only that it has not: with the overlay driver, on a file system in
+   * memory, because overlays do not go onto the overlay that the tests may be running on. Needs `mount`.
+   */
+  partialPulls?: boolean
+}
+
 /** Makes the folders; needs root to run containers. */
-export async function makePodman(): Promise<Podman> {
+export async function makePodman({ partialPulls = false }: PodmanOptions = {}): Promise<Podman> {
   const folder = await mkdtemp(join(tmpdir(), 'pinnace-podman-'))
   const config = join(folder, 'containers.conf')
   // Podman raises the limits of a container above its own, which root without CAP_SYS_RESOURCE may not.
   await writeFile(config, '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n')
-  const storage = ['--root', join(folder, 'storage'), '--runroot', join(folder, 'run'), '--storage-driver', 'vfs']
+  const env: Record<string, string> = { CONTAINERS_CONF: config }
+  const [root, run] = [join(folder, 'storage'), join(folder, 'run')]
+  let storage = ['--root', root, '--runroot', run, '--storage-driver', 'vfs']
+  if (partialPulls) {
+    await mkdir(root)
+    await runTool('mount', ['-t', 'tmpfs', '-o', 'size=256m', 'pinnace-test', root])
+    env.CONTAINERS_STORAGE_CONF = join(folder, 'storage.conf')
+    const pull = 'pull_options = {enable_partial_images = "true", use_hard_links = "false", ostree_repos = ""}'
+    const file = `[storage]\ndriver = "overlay"\ngraphroot = "${root}"\nrunroot = "${run}"\n[storage.options]\n${pull}\n`
+    await writeFile(env.CONTAINERS_STORAGE_CONF, file)
+    // Options of the command line would replace those of the file.
+    storage = []
+  }
   return {
     folder,
     podman: (args, options = {}) =>
       runTool('podman', [...storage, '--cgroup-manager', 'cgroupfs', ...args], {
         ...options,
-        env: { CONTAINERS_CONF: config, ...options.env }
+        env: { ...env, ...options.env }
       }),
     close: () => removeWithMounts(folder)
   }

@@ -7,7 +7,13 @@ import { CID } from 'multiformats/cid'
 import { expect, it } from 'vitest'
 import { openMetadata } from '../../src/metadata/open.ts'
 import { LevelMetadata, type LevelMetadataInit } from '../../src/metadata/store.ts'
-import { type BlockHome, type Mutation, type Precondition, PreconditionFailed } from '../../src/registry/ports.ts'
+import {
+  type BlockHome,
+  lossKinds,
+  type Mutation,
+  type Precondition,
+  PreconditionFailed
+} from '../../src/registry/ports.ts'
 import { digest, multihash } from '../contract/metadata-store.ts'
 import { answersOf, Model, type Universe } from './model.ts'
 
@@ -57,7 +63,11 @@ const mutation: fc.Arbitrary<Mutation> = fc.oneof(
   fc.record({ type: is('deleteBlocks'), home, multihashes }),
   fc.record({ type: is('putLink'), repository, digest: of, record: fc.record({ at }) }),
   fc.record({ type: is('deleteLink'), repository, digest: of }),
-  fc.record({ type: is('putManifest'), digest: of, bytes: fc.uint8Array({ minLength: 1, maxLength: 20 }) }),
+  fc.record({
+    type: is('putManifest'),
+    digest: of,
+    bytes: fc.oneof(fc.constant(Uint8Array.of(1)), fc.uint8Array({ minLength: 1, maxLength: 20 }))
+  }),
   fc.record({ type: is('deleteManifest'), digest: of }),
   fc.record({
     type: is('putRevision'),
@@ -88,7 +98,23 @@ const mutation: fc.Arbitrary<Mutation> = fc.oneof(
     id,
     record: fc.record({ repository, algorithm: fc.constantFrom('sha256' as const, 'sha512' as const), startedAt: at })
   }),
-  fc.record({ type: is('deleteUpload'), id })
+  fc.record({ type: is('deleteUpload'), id }),
+  fc.record({
+    type: is('putReferenceUpgrade'),
+    record: fc.record({ after: fc.record({ repository, digest: of }) }, { requiredKeys: [] })
+  }),
+  fc.record({ type: is('deleteReferenceUpgrade') }),
+  fc.record({
+    type: is('putLoss'),
+    kind: fc.constantFrom(...lossKinds),
+    digest: of,
+    record: fc.record({
+      problem: fc.constantFrom('corrupt' as const, 'missing' as const),
+      at,
+      foundBy: fc.constantFrom('read' as const, 'scrub' as const)
+    })
+  }),
+  fc.record({ type: is('deleteLoss'), kind: fc.constantFrom(...lossKinds), digest: of })
 )
 
 const precondition: fc.Arbitrary<Precondition> = fc.oneof(
@@ -105,6 +131,11 @@ const precondition: fc.Arbitrary<Precondition> = fc.oneof(
   }),
   fc.record({ type: is('linkAt'), repository, digest: of, at }),
   fc.record({ type: is('revisionUsed'), repository, digest: of, used: fc.option(at, { nil: undefined }) }),
+  fc.record({
+    type: is('manifestIs'),
+    digest: of,
+    bytes: fc.option(fc.constant(Uint8Array.of(1)), { nil: undefined })
+  }),
   fc.record({ type: is('revisionIs'), repository, digest: of, mediaType: fc.constantFrom('m', 'n', undefined) }),
   fc.record({
     type: is('tagIs'),

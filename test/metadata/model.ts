@@ -1,5 +1,12 @@
+import { expect } from 'vitest'
 import type { Digest } from '../../src/oci/digest.ts'
-import type { BlockPlace, MetadataStore, Mutation, Precondition } from '../../src/registry/ports.ts'
+import {
+  type BlockPlace,
+  lossKinds,
+  type MetadataStore,
+  type Mutation,
+  type Precondition
+} from '../../src/registry/ports.ts'
 import { collect } from '../contract/metadata-store.ts'
 
 export interface Universe {
@@ -20,6 +27,7 @@ export class Model {
   readonly manifests = new Map<Digest, Json>()
   readonly images = new Map<Digest, Json>()
   readonly uploads = new Map<string, Json>()
+  referenceUpgrade: Json | undefined
   /** By `repository digest` or `repository tag`. */
   readonly links = new Map<string, number>()
   /** What each link counts for its repository, once its blob's size was known. */
@@ -32,6 +40,8 @@ export class Model {
   /** Hex of the multihash → home → place. */
   readonly homes = new Map<string, Map<string, BlockPlace>>()
   readonly nodes = new Map<string, Json>()
+  /** `kind digest`. */
+  readonly losses = new Map<string, Json>()
 
   holds(condition: Precondition): boolean {
     switch (condition.type) {
@@ -44,7 +54,10 @@ export class Model {
       case 'linkAt':
         return this.links.get(`${condition.repository} ${condition.digest}`) === condition.at
       case 'unreferenced':
-        return !begins(this.references, `${condition.repository} ${condition.digest} `)
+        return (
+          this.referenceUpgrade === undefined &&
+          !begins(this.references, `${condition.repository} ${condition.digest} `)
+        )
       case 'unlinked':
         return this.#holders(condition.digest).length === 0
       case 'revisionExists':
@@ -55,6 +68,8 @@ export class Model {
         const revision = this.revisions.get(`${condition.repository} ${condition.digest}`)
         return revision !== undefined && JSON.parse(revision).used === condition.used
       }
+      case 'manifestIs':
+        return this.manifests.get(condition.digest) === (condition.bytes && hexOf(condition.bytes))
       case 'untagged':
         return this.#tagsOf(condition.repository, condition.digest).every(tag => condition.except?.includes(tag))
       case 'tagIs': {
@@ -77,6 +92,7 @@ export class Model {
         this.blobs.set(change.digest, json(change.record))
         this.unplaced.set(change.digest, change.uploadId)
         this.doomed.delete(change.digest)
+        this.losses.delete(`blob ${change.digest}`)
         return
       case 'deleteBlob':
         this.blobs.delete(change.digest)
@@ -99,6 +115,7 @@ export class Model {
         return
       case 'putManifest':
         this.manifests.set(change.digest, hexOf(change.bytes))
+        this.losses.delete(`manifest ${change.digest}`)
         return
       case 'deleteManifest':
         this.manifests.delete(change.digest)
@@ -109,11 +126,24 @@ export class Model {
       case 'deleteImage':
         this.images.delete(change.digest)
         return
+      case 'putReferenceUpgrade':
+        this.referenceUpgrade = json(change.record)
+        return
+      case 'deleteReferenceUpgrade':
+        this.referenceUpgrade = undefined
+        return
       case 'putUpload':
         this.uploads.set(change.id, json(change.record))
         return
       case 'deleteUpload':
         this.uploads.delete(change.id)
+        return
+      case 'putLoss':
+        if (this.#holders(change.digest).length > 0 && !this.losses.has(`${change.kind} ${change.digest}`))
+          this.losses.set(`${change.kind} ${change.digest}`, json(change.record))
+        return
+      case 'deleteLoss':
+        this.losses.delete(`${change.kind} ${change.digest}`)
         return
       default:
         this.#applyToRepository(change)
@@ -130,12 +160,14 @@ export class Model {
       case 'deleteLink':
         this.links.delete(`${repository} ${change.digest}`)
         this.counted.delete(`${repository} ${change.digest}`)
+        this.#forget(change.digest)
         return
       case 'putRevision':
         this.revisions.set(`${repository} ${change.digest}`, json(change.record))
         return
       case 'deleteRevision':
         this.revisions.delete(`${repository} ${change.digest}`)
+        this.#forget(change.digest)
         return
       case 'useRevision':
         this.#use(`${repository} ${change.digest}`, change.at)
@@ -172,6 +204,12 @@ export class Model {
   #untag(key: string, at: number, next?: Digest): void {
     const named = this.tags.get(key)?.digest
     if (named !== undefined && named !== next) this.#use(`${first(key)} ${named}`, at)
+  }
+
+  /** What nobody holds is lost to nobody. */
+  #forget(digest: Digest): void {
+    if (this.#holders(digest).length > 0) return
+    for (const kind of ['blob', 'manifest']) this.losses.delete(`${kind} ${digest}`)
   }
 
   #count(key: string, digest: Digest): void {
@@ -212,6 +250,15 @@ export class Model {
     say('doomed', [...this.doomed].sort())
     say('manifests', [...this.manifests.keys()].sort())
     say('uploads', sortedEntries(this.uploads))
+    say('reference upgrade', this.referenceUpgrade)
+    for (const kind of lossKinds) {
+      const lost = sortedEntries([...this.losses].filter(([key]) => first(key) === kind))
+      say(
+        kind,
+        lost.map(([key, record]) => [last(key), record]),
+        lost.length
+      )
+    }
     for (const digest of digests) {
       say(digest, this.blobs.get(digest), this.manifests.get(digest), this.images.get(digest), this.#holders(digest))
     }
@@ -220,6 +267,8 @@ export class Model {
       say(hex, sortedEntries(this.homes.get(hex) ?? []), this.nodes.get(hex))
     }
     for (const repository of repositories) {
+      const pairs = (keys: Iterable<string>) => [...keys].filter(key => first(key) === repository).sort()
+      say(pairs(this.references), pairs(this.referrers.keys()))
       const under = <T>(map: ReadonlyMap<string, T>, prefix: string) =>
         sortedEntries([...map].filter(([key]) => key.startsWith(prefix))).map(([key, value]) => [
           key.slice(prefix.length),
@@ -258,6 +307,17 @@ export async function answersOf(store: MetadataStore, universe: Universe): Promi
     'uploads',
     (await collect(store.uploads())).map(({ id, record }) => [id, json(record)])
   )
+  const upgrade = await store.referenceUpgrade()
+  say('reference upgrade', upgrade && json(upgrade))
+  for (const kind of lossKinds) {
+    const lost = await collect(store.losses(kind))
+    say(
+      kind,
+      lost.map(({ digest, record }) => [digest, json(record)]),
+      await store.lossCount(kind)
+    )
+    for (const { digest, record } of lost) expect(await store.loss(kind, digest)).toEqual(record)
+  }
   for (const digest of universe.digests) {
     const bytes = await store.manifestBytes(digest)
     const [blob, image] = [await store.blob(digest), await store.image(digest)]
@@ -269,6 +329,12 @@ export async function answersOf(store: MetadataStore, universe: Universe): Promi
     say(hexOf(multihash), homes, bytes && hexOf(bytes))
   }
   for (const repository of universe.repositories) {
+    const references = await collect(store.references(repository))
+    const referrals = await collect(store.referrals(repository))
+    say(
+      references.map(({ child, parent }) => `${repository} ${child} ${parent}`),
+      referrals.map(({ subject, digest }) => `${repository} ${subject} ${digest}`)
+    )
     const links = (await collect(store.links(repository))).map(({ digest, record }) => [digest, record.at])
     say(
       repository,

@@ -15,7 +15,7 @@ const [leaf, inner] = [`1220${'11'.repeat(32)}`, `1220${'22'.repeat(32)}`]
  * Data folders in the world hold exactly this. When the test fails, the schema number must rise and a migration from
  * this form must come with it.
  */
-it('keys and values of schema 2 are these', async () => {
+it('keys and values of schema 3 are these', async () => {
   const level = new MemoryLevel<string, string>()
   const store = new LevelMetadata({ level })
   await store.open()
@@ -42,14 +42,21 @@ it('keys and values of schema 2 are these', async () => {
       descriptor: { mediaType: 'm/t', digest: b, size: 3, artifactType: 'x/y', annotations: { k: 'v' } }
     },
     { type: 'putImage', digest: b, record: { root, dagSize: 9 } },
-    { type: 'putUpload', id: 'id', record: { repository: 'lib/app', algorithm: 'sha512', startedAt: 4 } }
+    { type: 'putReferenceUpgrade', record: { after: { repository: 'lib/app', digest: a } } },
+    { type: 'putUpload', id: 'id', record: { repository: 'lib/app', algorithm: 'sha512', startedAt: 4 } },
+    {
+      type: 'putLoss',
+      kind: 'manifest',
+      digest: b,
+      record: { problem: 'corrupt', at: 8, foundBy: 'scrub', quarantined: 'name' }
+    }
   ])
   const grants = [{ repositories: 'lib/**', actions: ['pull'] as const }]
   await store.tokens.put({ id: 'Id', name: 'ci', kind: 'access', hash: 'ab', grants, createdAt: 5, expiresAt: 6 })
   const user = { name: 'ann', credential: 'cd' }
   await store.tokens.put({ id: 'Is', name: 'ann', kind: 'refresh', hash: 'ef', grants: [], user, createdAt: 7 })
   const shown = (await level.iterator().all()).map(([key, value]) => `${key.replaceAll('\0', ' ')} = ${value}`)
-  expect(schemaVersion).toBe(2)
+  expect(schemaVersion).toBe(3)
   expect(shown).toEqual([
     `blobs ${a} = {"size":5,"root":"${root}","dagSize":6}`,
     `blocks ${leaf} blob:${a} = r1048576,77`,
@@ -57,8 +64,11 @@ it('keys and values of schema 2 are these', async () => {
     `doomed ${b} = `,
     `images ${b} = {"root":"${root}","dagSize":9}`,
     `links lib/app ${a} = {"at":1,"size":5}`,
+    'losses manifest = 1',
+    `lost manifest ${b} = {"problem":"corrupt","at":8,"foundBy":"scrub","quarantined":"name"}`,
     `manifests ${b} = { }`,
-    'meta schema = 2',
+    `meta references = {"after":{"repository":"lib/app","digest":"${a}"}}`,
+    'meta schema = 3',
     `nodes ${inner} = node`,
     `referrers lib/app ${a} ${b} = {"mediaType":"m/t","digest":"${b}","size":3,"artifactType":"x/y","annotations":{"k":"v"}}`,
     `refs lib/app ${a} ${b} = `,

@@ -2,9 +2,11 @@
  * The table of endpoints of the distribution specification, line by line: each with its success and every failure that
  * the table names, over the whole application. What takes more than a line stands in the files beside this one.
  */
+
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
+import { parseMultipart } from '../http/multipart.ts'
 import {
   configBytes,
   manifestOf,
@@ -292,7 +294,8 @@ const rows: readonly Row[] = [
     answered: { location: `/v2/table/d/blobs/${blobDigest}` }
   },
   { end: 'end-11', ask: 'POST /v2/table/e/blobs/uploads/?mount={absent}&from=table/image', status: 202 },
-  { end: 'end-11', ask: 'POST /v2/table/e/blobs/uploads/?mount={blob}&from=Table', status: 400, code: 'NAME_INVALID' },
+  { end: 'end-11', ask: 'POST /v2/table/e/blobs/uploads/?mount={blob}&from=Table', status: 202 },
+  { end: 'end-11', ask: 'POST /v2/table/e/blobs/uploads/?mount=sha256:0', status: 400, code: 'DIGEST_INVALID' },
 
   {
     end: 'end-12a',
@@ -423,7 +426,8 @@ describe('end-2, ranges', () => {
     ['bytes=-1', 206, 9_999, 10_000],
     ['bytes=-20000', 206, 0, 10_000],
     ['bytes=0-', 206, 0, 10_000],
-    ['bytes=0-1,5-6', 200, 0, 10_000],
+    ['bytes=0-1,1-6', 200, 0, 10_000],
+    ['bytes=10000-,5-6', 206, 5, 7],
     ['lines=0-1', 200, 0, 10_000],
     ['bytes=a-b', 200, 0, 10_000]
   ])('%s is %i', async (range, status, start, end) => {
@@ -458,6 +462,18 @@ describe('end-2, ranges', () => {
       expect(answer.status).toBe(206)
       expect(answer.body.equals(large.subarray(first, last + 1))).toBe(true)
     }
+    const spans = [
+      [2 * mebibyte, 2 * mebibyte + 4],
+      [0, 0],
+      [mebibyte - 1, mebibyte]
+    ] as const
+    const several = await server.ask(`/v2/table/image/blobs/${digest}`, {
+      headers: { Range: `bytes=${spans.map(span => span.join('-')).join()}` }
+    })
+    expect(several.status).toBe(206)
+    expect(parseMultipart(several.headers['content-type'], several.body).map(part => part.body)).toEqual(
+      spans.map(([first, last]) => large.subarray(first, last + 1))
+    )
     const empty = await pushBlob(server, 'table/image', Buffer.alloc(0))
     expect((await server.ask(`/v2/table/image/blobs/${empty}`, { headers: { Range: 'bytes=0-' } })).status).toBe(200)
   })

@@ -187,8 +187,6 @@ const uploads: HostileRequest[] = [
   row('upload of an unknown algorithm', post('?digest-algorithm=__proto__'), wrong),
   row('upload of an algorithm with a path', post('?digest-algorithm=../../sha256'), wrong),
   row('mount of no digest', post('?mount=&from=app'), wrong),
-  row('mount from a traversal', post(`?mount=${digest}&from=../app`), name),
-  row('mount from a name too long', post(`?mount=${digest}&from=${'a'.repeat(300)}`), name),
   row('upload of a digest twice', post(`?digest=x&digest=${digest}`, [], 'nothing'), wrong),
   row('upload under the digest of other bytes', post(`?digest=${digest}`, [], 'something'), wrong),
   row('an upload’s name with a traversal', requestOf('GET', '/v2/app/blobs/uploads/..%2f..%2f..%2fetc'), nowhere),
@@ -456,6 +454,9 @@ const framing: HostileRequest[] = [
   raw('a folded header', `GET /v2/ HTTP/1.1\r\n${head}Evil: a\r\n b\r\n\r\n`, unsupported),
   raw('lines ended by LF', 'GET /v2/ HTTP/1.1\nHost: a\nConnection: close\n\n', unsupported),
   raw('a header of 20 KiB', `GET /v2/ HTTP/1.1\r\n${head}Evil: ${'x'.repeat(20_000)}\r\n\r\n`, [431, 'UNSUPPORTED']),
+  raw('a header of 60 KiB', `GET /v2/ HTTP/1.1\r\n${head}Evil: ${'x'.repeat(60_000)}\r\n\r\n`, [431, 'UNSUPPORTED']),
+  raw('a Range of 40 KiB', `GET /v2/ HTTP/1.1\r\n${head}Range: bytes=${'0-1,'.repeat(10_000)}\r\n\r\n`, unsupported),
+  raw('a Range of 200 KiB', `GET /v2/ HTTP/1.1\r\n${head}Range: bytes=${'0-1,'.repeat(50_000)}\r\n\r\n`, unsupported),
   raw('5,000 headers', `GET /v2/ HTTP/1.1\r\n${head}${'A: b\r\n'.repeat(5_000)}\r\n`, [431, 'UNSUPPORTED']),
   raw('500 headers', `GET /v2/ HTTP/1.1\r\n${head}${'A:b\r\n'.repeat(500)}\r\n`, [200]),
   raw('two Hosts', `GET /v2/ HTTP/1.1\r\nHost: evil\r\n${head}\r\n`, unsupported),
@@ -522,12 +523,12 @@ const framing: HostileRequest[] = [
     { methods: ['HEAD'] }
   ),
   raw(
-    'a trailer of 20 KiB',
+    'a trailer of 60 KiB',
     requestOf(
       'PATCH',
       '{session}',
       ['Transfer-Encoding: chunked'],
-      `1\r\nx\r\n0\r\nEvil: ${'x'.repeat(20_000)}\r\n\r\n`
+      `1\r\nx\r\n0\r\nEvil: ${'x'.repeat(60_000)}\r\n\r\n`
     ),
     [431, 'UNSUPPORTED']
   )

@@ -261,6 +261,54 @@ describe('end-12, referrers', () => {
     expect(referrersIn((await list('nobody/here', digestOf(coming))).body.toString())).toEqual([])
   })
 
+  it('by a subject whose digest nothing can be stored under', async () => {
+    await pushBlob(server, 'other-algorithm', configBytes)
+    const names = ['blake3', 'sha256+b64', 'a', 'a_b']
+    for (const [at, name] of names.entries()) {
+      const subject = { mediaType: types.manifest, digest: `${name}:Az0_-=`, size: 9 }
+      const referrer = manifestOf([], { subject, artifactType: `a/b${at}` })
+      const put = await putManifest(server, 'other-algorithm', `v${at}`, referrer)
+      expect(put).toMatchObject({ status: 201, headers: { 'oci-subject': subject.digest } })
+    }
+    for (const [at, name] of names.entries()) {
+      const listed = await list('other-algorithm', `${name}:Az0_-=`)
+      expect(referrersIn(listed.body.toString()).map(({ artifactType }) => artifactType)).toEqual([`a/b${at}`])
+    }
+    // The beginning of one that is listed is another.
+    expect(referrersIn((await list('other-algorithm', 'a:Az0_-')).body.toString())).toEqual([])
+    for (const malformed of ['sha256:Az0', 'a:', ':a', 'a:b:c', 'A:b', 'a--b:c', `a:${'b'.repeat(199)}`]) {
+      const answer = await server.ask(`/v2/other-algorithm/referrers/${malformed}`)
+      expect(answer).toMatchObject({ status: 400, codes: ['DIGEST_INVALID'] })
+    }
+    await server.ask(
+      `/v2/other-algorithm/manifests/${digestOf(manifestOf([], { subject: { mediaType: types.manifest, digest: 'a:Az0_-=', size: 9 }, artifactType: 'a/b2' }))}`,
+      { method: 'DELETE' }
+    )
+    expect(referrersIn((await list('other-algorithm', 'a:Az0_-=')).body.toString())).toEqual([])
+  })
+
+  it('by an artifactType whose + is written as it is, and one with a space in a form’s way', async () => {
+    const bytes = await pushImage(server, 'plus', 'v1')
+    for (const artifactType of ['application/spdx+json', 'text/x; v=1']) {
+      await putManifest(
+        server,
+        'plus',
+        digestOf(Buffer.from(artifactType)).slice(7),
+        manifestOf([], { ...of(bytes), artifactType })
+      )
+    }
+    for (const [query, found] of [
+      ['application/spdx+json', 'application/spdx+json'],
+      ['application/spdx%2Bjson', 'application/spdx+json'],
+      ['application%2Fspdx%2bjson', 'application/spdx+json'],
+      ['text/x;+v=1', 'text/x; v=1'],
+      ['text/x;%20v=1', 'text/x; v=1']
+    ]) {
+      const pages = await pagesFrom(`/v2/plus/referrers/${digestOf(bytes)}?n=1&artifactType=${query}`, referrersIn)
+      expect(pages.flat().map(({ artifactType }) => artifactType)).toEqual([found])
+    }
+  })
+
   it('of one repository only', async () => {
     await pushBlob(server, 'refer-elsewhere', configBytes)
     const elsewhere = manifestOf([], { ...of(subject), artifactType: 'else/where' })

@@ -60,6 +60,19 @@ describe('end-7a keeps the bytes', () => {
     ['an image without layers', types.manifest, manifestOf().toString()],
     ['a Docker image', types.dockerManifest, dockerManifest],
     ['a Docker image with a foreign layer', types.dockerManifest, { ...dockerManifest, layers: [foreignLayer] }],
+    [
+      'an image with foreign layers of any packing',
+      types.dockerManifest,
+      {
+        ...dockerManifest,
+        layers: [
+          'vnd.docker.image.rootfs.foreign.diff.tar',
+          'vnd.docker.image.rootfs.foreign.diff.tar.zstd',
+          'vnd.oci.image.layer.nondistributable.v1.tar',
+          'vnd.oci.image.layer.nondistributable.v1.tar+zstd'
+        ].map(type => ({ ...foreignLayer, mediaType: `application/${type}` }))
+      }
+    ],
     ['an empty index', types.index, { schemaVersion: 2, mediaType: types.index, manifests: [] }],
     ['an empty list', types.dockerList, { schemaVersion: 2, mediaType: types.dockerList, manifests: [] }],
     [
@@ -122,6 +135,35 @@ describe('end-7a keeps the bytes', () => {
     expect(got.body.equals(bytes)).toBe(true)
     expect(got.headers['docker-content-digest']).toBe(digest)
   })
+
+  it.each(['blake3', 'sha384', 'sha256+b64'])(
+    'under no digest of %s, which is unknown where it is asked for',
+    async algorithm => {
+      await pushBlob(server, 'kept/other', configBytes)
+      const digest = `${algorithm}:${'a'.repeat(64)}`
+      const path = `/v2/kept/other`
+      for (const method of ['GET', 'HEAD', 'DELETE']) {
+        const manifest = await server.ask(`${path}/manifests/${digest}`, { method })
+        expect(manifest).toMatchObject({ status: 404, codes: method === 'HEAD' ? [] : ['MANIFEST_UNKNOWN'] })
+        const blob = await server.ask(`${path}/blobs/${digest}`, { method })
+        expect(blob).toMatchObject({ status: 404, codes: method === 'HEAD' ? [] : ['BLOB_UNKNOWN'] })
+      }
+      const refused = [
+        await putManifest(server, 'kept/other', digest, manifestOf()),
+        await server.ask(`${path}/blobs/uploads/?mount=${digest}`, { method: 'POST' }),
+        await server.ask(`${path}/blobs/uploads/?digest=${digest}`, { method: 'POST', body: configBytes }),
+        await server.ask(`${path}/blobs/uploads/${'0'.repeat(8)}-0000-4000-8000-${'0'.repeat(12)}?digest=${digest}`, {
+          method: 'PUT'
+        })
+      ]
+      for (const answer of refused) {
+        expect(answer).toMatchObject({ status: 400, codes: ['DIGEST_INVALID'] })
+        expect(answer.body.toString()).toContain(
+          `unsupported digest algorithm \\"${algorithm}\\": use sha256 or sha512`
+        )
+      }
+    }
+  )
 
   it('of an index of indexes, children first', async () => {
     const image = await pushImage(server, 'kept/nested', 'image')

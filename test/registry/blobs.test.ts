@@ -104,6 +104,24 @@ describe('rot', () => {
     }
   )
 
+  test('ends several ranges before the first of their bytes that is of a rotten leaf', async () => {
+    const bytes = randomBytes(3 * mib)
+    const digest = await pushBlob(node.registry, 'a', bytes)
+    await flipByte(pathOf(digest), 2 * mib)
+    const reading = await node.registry.openBlob('a', digest)
+    const served: Buffer[] = []
+    await expect(async () => {
+      const ranges = [
+        { start: 5, end: 10 },
+        { start: 2 * mib - 1, end: 3 * mib },
+        { start: 20, end: 30 }
+      ]
+      for await (const chunk of reading.read(ranges)) served.push(Buffer.from(chunk))
+    }).rejects.toMatchObject({ reason: 'CONTENT_CORRUPT' })
+    await reading.close()
+    expect(Buffer.concat(served)).toEqual(Buffer.concat([bytes.subarray(5, 10), bytes.subarray(2 * mib - 1, 2 * mib)]))
+  })
+
   test('a range that does not touch the rotten leaf is served', async () => {
     const bytes = randomBytes(3 * mib)
     const digest = await pushBlob(node.registry, 'a', bytes)
@@ -120,6 +138,79 @@ describe('rot', () => {
     await expect(node.registry.openBlob('a', digest)).rejects.toMatchObject({ reason: 'CONTENT_CORRUPT' })
     await pushBlob(node.registry, 'a', bytes)
     expect(await pullBlob(node.registry, 'a', digest)).toSatisfy(same(bytes))
+  })
+})
+
+describe('several ranges of a blob', () => {
+  const size = 5 * mib + 77
+  const bytes = randomBytes(size)
+
+  /** How often each leaf is read from now on, by where it begins. */
+  function countLeafReads(): Map<number, number> {
+    const reads = new Map<number, number>()
+    const open = node.files.open.bind(node.files)
+    node.files.open = async digest => {
+      const file = await open(digest)
+      const pread = file?.pread.bind(file)
+      if (file === undefined || pread === undefined) return file
+      return Object.assign(file, {
+        pread: (offset: number, length: number) => {
+          const isLeaf = offset % mib === 0 && length === Math.min(mib, size - offset)
+          if (isLeaf) reads.set(offset, (reads.get(offset) ?? 0) + 1)
+          return pread(offset, length)
+        }
+      })
+    }
+    return reads
+  }
+
+  const ranges = (...pairs: [number, number][]) => pairs.map(([start, end]) => ({ start, end }))
+  const small = (count: number, step: number, from = 0) =>
+    Array.from({ length: count }, (_, at) => ({ start: from + at * step, end: from + at * step + 10 }))
+
+  test.each([
+    ['in one leaf', small(1000, 1000)],
+    ['in one leaf, backwards', small(1000, 1000).toReversed()],
+    ['over all leaves, turn and turn about', small(1000, 5001).toSorted((a, b) => (a.start % mib) - (b.start % mib))],
+    ['that share leaves', ranges([0, mib + 1], [mib + 1, 3 * mib - 1], [3 * mib, size])],
+    ['that share leaves, backwards', ranges([4 * mib - 9, size], [2 * mib - 9, 4 * mib - 9], [7, 2 * mib - 9])],
+    // More than may be kept of a leaf until it is wanted again.
+    [
+      'large and criss-cross',
+      ranges([3 * mib, 3 * mib + 9], [2 * mib, 2 * mib + 9], [3 * mib + 9, 4 * mib], [2 * mib + 9, 3 * mib])
+    ]
+  ])('%s come in that order, each leaf hashed once', async (_, asked) => {
+    const digest = await pushBlob(node.registry, 'a', bytes)
+    const wanted = Buffer.concat(asked.map(({ start, end }) => bytes.subarray(start, end)))
+    expect(await pullBlob(node.registry, 'a', digest, ...asked)).toSatisfy(same(wanted))
+    await node.close()
+    node = await openTemporaryRegistry({ verifyReads: 'always' })
+    await pushBlob(node.registry, 'a', bytes)
+    const reads = countLeafReads()
+    expect(await pullBlob(node.registry, 'a', digest, ...asked)).toSatisfy(same(wanted))
+    const touched = new Set(asked.flatMap(({ start, end }) => leavesOf(start, end)))
+    expect(reads).toEqual(new Map([...touched].map(leaf => [leaf, 1])))
+  })
+
+  function leavesOf(start: number, end: number): number[] {
+    const leaves = []
+    for (let leaf = Math.floor(start / mib) * mib; leaf < end; leaf += mib) leaves.push(leaf)
+    return leaves
+  }
+})
+
+describe('rot behind a slow reader', () => {
+  test('is an error when it asks for more, and ends nothing else', async () => {
+    const bytes = randomBytes(2 * mib)
+    const digest = await pushBlob(node.registry, 'a', bytes)
+    await flipByte(pathOf(digest), mib)
+    const reading = await node.registry.openBlob('a', digest)
+    const chunks = reading.read()[Symbol.asyncIterator]()
+    await chunks.next()
+    // The next leaf is found rotten while this one is still being written to the client.
+    await expect.poll(() => node.registry.statBlob('a', digest).catch(error => error.reason)).toBe('BLOB_UNKNOWN')
+    await expect(chunks.next()).rejects.toMatchObject({ reason: 'CONTENT_CORRUPT' })
+    await reading.close()
   })
 })
 

@@ -23,6 +23,8 @@ export interface TemporaryRegistry {
   folder: string
   /** Moves the registry's clock, ms. */
   advance(ms: number): void
+  /** Closes everything and leaves the folder. */
+  shut(): Promise<void>
   /** Closes everything and opens the same folder again. */
   reopen(): Promise<TemporaryRegistry>
   close(): Promise<void>
@@ -62,6 +64,7 @@ export async function openTemporaryRegistry(
     advance: ms => {
       ahead += ms
     },
+    shut,
     reopen: async () => {
       await shut()
       return openTemporaryRegistry(init, root, ahead, more)
@@ -96,12 +99,12 @@ export async function pullBlob(
   registry: Registry,
   repository: string,
   digest: Digest,
-  range?: { start: number; end: number }
+  ...ranges: readonly { start: number; end: number }[]
 ): Promise<Buffer> {
   const reading = await registry.openBlob(repository, digest, mayFetch)
   try {
     const parts: Buffer[] = []
-    for await (const chunk of reading.read(range)) parts.push(Buffer.from(chunk))
+    for await (const chunk of reading.read(ranges.length === 0 ? undefined : ranges)) parts.push(Buffer.from(chunk))
     return Buffer.concat(parts)
   } finally {
     await reading.close()

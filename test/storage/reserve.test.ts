@@ -143,6 +143,21 @@ describeWithSmallDisk('on a disk that clients have filled to its reserve', () =>
     await pushBlob(registry, 'a', randomBytes(MiB))
   })
 
+  it('a body that is sent again has the room of what it takes the place of', async () => {
+    const { id } = await registry.startUpload('a', 'sha256')
+    const bytes = randomBytes(40 * MiB)
+    const first = { bytes: chunks(bytes.subarray(0, 38 * MiB)), length: bytes.length, offset: 0 }
+    await expect(registry.appendUpload('a', id, first)).rejects.toMatchObject({ reason: 'SIZE_INVALID' })
+    const more = counted(60 * MiB)
+    const refused = registry.appendUpload('a', id, { bytes: more.bytes, length: 60 * MiB, offset: 0 })
+    await expect(refused).rejects.toMatchObject(full)
+    expect(await registry.uploadStatus('a', id)).toEqual({ id, size: 38 * MiB })
+    const again = { bytes: chunks(bytes), length: bytes.length, offset: 0 }
+    expect(await registry.appendUpload('a', id, again)).toEqual({ id, size: bytes.length })
+    const digest = digestOf(bytes)
+    expect(await registry.finishUpload('a', id, digest, undefined)).toMatchObject({ digest })
+  })
+
   it('pushes are refused while deletions and garbage collection work, and are taken after them', async () => {
     const image = await pushImage(registry, 'a', 'v1', [20 * MiB])
     const stray = await pushBlob(registry, 'a', randomBytes(20 * MiB))

@@ -29,6 +29,35 @@ describe('RunningHash', () => {
     )
   })
 
+  it('goes back to where it was marked, as often as it is asked, and on with other bytes', () => {
+    const moves = fc.array(
+      fc.record({ length: lengths, next: fc.constantFrom('mark', 'rewind', 'rewind', 'nothing'), other: fc.nat(1000) }),
+      { maxLength: 8 }
+    )
+    fc.assert(
+      fc.property(moves, fc.constantFrom<DigestAlgorithm>('sha256', 'sha512'), (run, algorithm) => {
+        const hash = new RunningHash(algorithm)
+        let bytes: Uint8Array = Buffer.of()
+        let marked: Uint8Array = bytes
+        for (const { length, next, other } of run) {
+          const part = pattern.subarray(other, other + length)
+          hash.update(part)
+          bytes = Buffer.concat([bytes, part])
+          if (next === 'mark') {
+            hash.mark()
+            marked = bytes
+          } else if (next === 'rewind') {
+            hash.rewind()
+            bytes = marked
+          }
+          expect(hash.size).toBe(bytes.length)
+        }
+        expect(hash.content()).toEqual(contentOf(bytes, algorithm))
+      }),
+      { numRuns: 100 }
+    )
+  })
+
   it('keeps as many leaves as there are', () => {
     const hash = new RunningHash('sha256')
     const leaf = Buffer.alloc(MiB, 3)

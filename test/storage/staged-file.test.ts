@@ -39,6 +39,7 @@ describe('a staged file', () => {
     const real = await open(path, 'wx+')
     const handle: StagedHandle = {
       writev: (views, position) => real.writev(views, position),
+      truncate: length => real.truncate(length),
       datasync: () => real.datasync(),
       stat: real.stat.bind(real),
       close: () => real.close()

@@ -120,9 +120,9 @@ describe('files on disk', () => {
 
   it('are readable after quarantine, under the path that was told', async () => {
     const digest = await store(subject, 'up', pattern)
-    const path = await subject.blobs.quarantine(digest)
-    expect(path?.startsWith(join(subject.root, 'quarantine'))).toBe(true)
-    expect((await stat(path ?? '')).size).toBe(pattern.length)
+    const path = (await subject.blobs.quarantine(digest))?.path ?? ''
+    expect(path.startsWith(join(subject.root, 'quarantine'))).toBe(true)
+    expect((await stat(path)).size).toBe(pattern.length)
     expect(await bytesOf(subject.blobs, digest)).toBeUndefined()
   })
 })

@@ -66,6 +66,8 @@ async function gc(shell: Shell, given: GcArguments): Promise<void> {
     const report = await operations.collectGarbage({
       ...options,
       signal: shell.signal,
+      onWait: manifests =>
+        progress.update(`first reading the manifests that an earlier version stored: ${manifests} so far`),
       onProgress: now => progress.update(freed(now))
     })
     progress.stop()

@@ -8,7 +8,7 @@ import { showPlatform } from '../platform.ts'
 import type { Register } from '../program.ts'
 import type { Shell } from '../shell.ts'
 import { Table } from '../table.ts'
-import { type Output, paint, printable, showBytes } from '../terminal.ts'
+import { count, type Output, paint, printable, showBytes } from '../terminal.ts'
 
 export const registerInspect: Register = (program, shellFor, done) => {
   program
@@ -49,7 +49,7 @@ function print(out: Output, image: Inspection): void {
     ['media type', image.mediaType],
     ['size', showBytes(image.size)],
     ['CID', image.cid],
-    ['image CID', image.imageCid ?? 'none: parts of the image are not on this node'],
+    ['image CID', image.imageCid ?? describeIncomplete(image)],
     ['subject', image.subject]
   ]
   for (const [fact, value] of facts) if (value !== undefined) out.write(`  ${fact.padEnd(10)}  ${printable(value)}\n`)
@@ -66,7 +66,8 @@ function printLayers(out: Output, title: string, layers: Inspection['layers']): 
     { title: 'CID' },
     { title: 'MEDIA TYPE' }
   ])
-  for (const layer of layers) table.row(layer.digest, showBytes(layer.size), layer.cid ?? '(not here)', layer.mediaType)
+  for (const layer of layers)
+    table.row(layer.digest, showBytes(layer.size), layer.cid ?? absence(layer), layer.mediaType)
   table.end()
 }
 
@@ -79,7 +80,24 @@ function printManifests(out: Output, manifests: Inspection['manifests']): void {
     { title: 'IMAGE CID' }
   ])
   for (const child of manifests) {
-    table.row(showPlatform(child.platform), child.digest, showBytes(child.size), child.imageCid ?? '(not here)')
+    table.row(
+      showPlatform(child.platform),
+      child.digest,
+      showBytes(child.size),
+      child.imageCid ?? (child.lost ? '(lost)' : child.cid === undefined ? '(not here)' : '(incomplete)')
+    )
   }
   table.end()
+}
+
+/** What `ls` says of the same image, and why. */
+function describeIncomplete({ config, layers, manifests }: Inspection): string {
+  const parts = [...(config === undefined ? [] : [config]), ...layers, ...manifests]
+  const lost = parts.filter(part => part.lost).length
+  if (lost > 0) return `(incomplete): ${count(lost, 'part is', 'parts are')} lost; push the image again`
+  return '(incomplete): parts of the image are not on this node'
+}
+
+function absence({ lost }: Inspection['layers'][number]): string {
+  return lost ? '(lost)' : '(not here)'
 }

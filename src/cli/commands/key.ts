@@ -67,8 +67,7 @@ export const registerKey: Register = (program, shellFor, done) => {
 async function exportKey(shell: Shell, { out, format }: { out?: string; format: KeyFormat }): Promise<void> {
   const place = await findKey(shell)
   const { file } = place
-  const { readNodeKey } = await import('../../ipfs/key-identity.ts')
-  const key = await readNodeKey(file)
+  const key = await readKeyAt(place)
   if (key === undefined) {
     const advice = 'a node makes its key at its first start; name its folder with --data or its file with --config'
     throw new CommandFailure(exitCodes.notFound, `there is no key ${file}: ${advice}`)
@@ -82,6 +81,16 @@ async function exportKey(shell: Shell, { out, format }: { out?: string; format: 
   const { err } = shell.terminal
   if (target !== '-') err.write(`That is the key of ${key.peerId}: whoever has it can be this node.\n`)
   if (silence !== undefined) err.write(`This export is no entry of the audit log: ${silence}\n`)
+}
+
+/** The key of a node that may be running. @throws {NoDataFolder} where the key would be in one */
+async function readKeyAt({ folder, file, config }: KeyPlace): Promise<NodeKey | undefined> {
+  const { explainAccess, requireDataFolder } = await import('../../data-folder.ts')
+  if (config.ipfs.key.file === undefined) await requireDataFolder(folder)
+  const { readNodeKey } = await import('../../ipfs/key-identity.ts')
+  return readNodeKey(file).catch(async (error: unknown) => {
+    throw await explainAccess(folder, error)
+  })
 }
 
 async function writeOut({ terminal }: Shell, target: string, bytes: Uint8Array): Promise<void> {
@@ -100,17 +109,24 @@ async function importKey(shell: Shell, from: string, { yes }: { yes?: boolean })
     const shown = from === '-' ? 'standard input' : from
     throw new CommandFailure(exitCodes.usage, `${shown} is not a key for a node: ${cause.message}`, { cause })
   })
-  return replaceKey(shell, key, yes ?? false)
+  return replaceKey(shell, key, { yes, create: true })
 }
 
 async function rotateKey(shell: Shell, { yes }: { yes?: boolean }): Promise<ExitCode> {
   const { newKey } = await import('../../ipfs/key-identity.ts')
-  return replaceKey(shell, await newKey(), yes ?? false)
+  return replaceKey(shell, await newKey(), { yes, create: false })
 }
 
-async function replaceKey(shell: Shell, key: NodeKey, yes: boolean): Promise<ExitCode> {
+interface ReplaceOptions {
+  /** Whether nobody is asked. */
+  yes: boolean | undefined
+  /** Whether a data folder is made where there is none. */
+  create: boolean
+}
+
+async function replaceKey(shell: Shell, key: NodeKey, { yes, create }: ReplaceOptions): Promise<ExitCode> {
   const place = await findKey(shell)
-  await using _held = await takeFolder(shell, place)
+  await using _held = await takeFolder(shell, place, create)
   const old = await currentPeerId(place.file)
   const { out, err } = shell.terminal
   if (old === key.peerId) {
@@ -190,17 +206,28 @@ async function currentPeerId(file: string): Promise<string | undefined> {
 }
 
 /** The data folder for this process alone: a running node has read its key and would go on with the old one. */
-async function takeFolder(shell: Shell, { folder }: KeyPlace): Promise<AsyncDisposable> {
+async function takeFolder(shell: Shell, { folder }: KeyPlace, create: boolean): Promise<AsyncDisposable> {
   const { DataFolderLocked, openDataFolder } = await import('../../data-folder.ts')
-  try {
-    const held = await openDataFolder(folder, { command: shell.command })
-    return { [Symbol.asyncDispose]: () => held.close() }
-  } catch (cause) {
+  const held = await openDataFolder(folder, { command: shell.command, create }).catch((cause: unknown) => {
     if (!(cause instanceof DataFolderLocked)) throw cause
-    throw new CommandFailure(exitCodes.busy, `${cause.message}: stop it first, a node reads its key when it starts`, {
-      cause
-    })
+    throw new CommandFailure(exitCodes.busy, `${cause.message}. A node reads its key when it starts`, { cause })
+  })
+  try {
+    if (create) await makeLayout(folder)
+  } catch (error) {
+    await held.close()
+    throw error
   }
+  return { [Symbol.asyncDispose]: () => held.close() }
+}
+
+/** So that the folder is one of Pinnace from now on, for every command. */
+async function makeLayout(folder: string): Promise<void> {
+  const [{ openLayout }, { FolderSync }] = await Promise.all([
+    import('../../storage/layout.ts'),
+    import('../../storage/folder-sync.ts')
+  ])
+  await openLayout(folder, new FolderSync())
 }
 
 function readFormat(text: string): KeyFormat {

@@ -1,4 +1,4 @@
-import type { Damage, ScrubReport } from '../../registry/registry.ts'
+import type { Damage, Incomplete, ScrubReport } from '../../registry/registry.ts'
 import { connect } from '../connect.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
 import type { Register } from '../program.ts'
@@ -14,15 +14,21 @@ interface ScrubArguments {
 export const registerScrub: Register = (program, shellFor, done) => {
   program
     .command('scrub')
-    .description('hash every blob and manifest again, put aside what rotted and say which images it hurt')
-    .option('--repair', 'mend what can be mended without the bytes: index again, remove strays')
+    .description('hash every blob and manifest again, name the images that what is lost hurts, and what mends them')
+    .option('--repair', 'mend what can be mended without the bytes: index again, move strays to quarantine/')
     .option(
       '--json',
-      'one JSON object a line: {damage: {digest, problem, repaired, quarantined?, images}}…, at last {report: {blobs, manifests, bytes, damages}}'
+      'one JSON object a line: {damage: {digest, kind, problem, repaired, images, since?, quarantined?, sound?}}…, {incomplete: {image, foreign, absent}}…, at last {report: {blobs, manifests, bytes, damages, incomplete, quarantine}}'
     )
     .addHelpText(
       'after',
-      '\nEnds with 5 when damage is left. A rotten blob is put right by pushing it again.\n\nExamples:\n  pinnace scrub\n  pinnace scrub --repair --json'
+      `
+Ends with 5 as long as damage is left: what was here and is lost counts until it is pushed again, or deleted.
+What was never pushed, or is a foreign layer, is listed as incomplete and is no damage.
+
+Examples:
+  pinnace scrub
+  pinnace scrub --repair --json`
     )
     .action(async (options: ScrubArguments, command) => {
       done(await scrub(shellFor(command), options))
@@ -42,12 +48,14 @@ async function scrub(shell: Shell, { repair, json }: ScrubArguments): Promise<Ex
       onDamage: damage => {
         if (!damage.repaired) left++
         out.write(json ? `${JSON.stringify({ damage })}\n` : describe(out, progress, damage))
+      },
+      onIncomplete: incomplete => {
+        progress.clear()
+        out.write(`${json ? JSON.stringify({ incomplete }) : describeIncomplete(incomplete)}\n`)
       }
     })
     progress.stop()
-    out.write(
-      `${json ? JSON.stringify({ report }) : `checked ${summary(report)}${left === 0 ? '' : `, ${left} not repaired`}`}\n`
-    )
+    out.write(json ? `${JSON.stringify({ report })}\n` : describeReport(report, left))
     return left === 0 ? exitCodes.ok : exitCodes.damaged
   } finally {
     progress.stop()
@@ -64,10 +72,51 @@ const problems: Record<Damage['problem'], string> = {
 function describe(out: Output, progress: Progress, damage: Damage): string {
   // The redrawn line would otherwise be left in the middle of what follows.
   progress.clear()
-  const head = `${damage.digest} ${problems[damage.problem]}${damage.repaired ? ', repaired' : ''}`
-  const lines = [paint(out, damage.repaired ? 'yellow' : 'red', head)]
-  if (damage.quarantined !== undefined) lines.push(`  moved to ${printable(damage.quarantined)}`)
-  for (const image of damage.images) lines.push(`  needed by ${printable(image)}`)
+  const { digest, problem, repaired, since, quarantined, images } = damage
+  const found = since === undefined ? '' : `, found ${new Date(since).toISOString().replace(/\.\d+Z$/, 'Z')}`
+  const head = `${digest} ${problems[problem]}${found}${repaired ? ', repaired' : ''}`
+  const lines = [paint(out, repaired ? 'yellow' : 'red', head)]
+  if (quarantined !== undefined) lines.push(`  moved to ${printable(quarantined)}`)
+  for (const image of images) lines.push(`  needed by ${printable(image)}`)
+  const advice = adviceFor(damage)
+  if (advice !== undefined) lines.push(`  ${advice}`)
+  return `${lines.join('\n')}\n`
+}
+
+/** What to do; `undefined` when there is nothing left to do. */
+function adviceFor({ problem, repaired, sound, images }: Damage): string | undefined {
+  if (problem === 'stray') {
+    if (sound === true)
+      return 'its bytes are whole: restoring metadata/ from a backup, or pushing its image, takes it back'
+    return repaired ? undefined : 'its bytes do not hash to its name either; --repair moves it to quarantine/'
+  }
+  if (repaired) return undefined
+  if (problem === 'unindexed') return '--repair writes the index again'
+  const [first, ...others] = images
+  if (first === undefined) return 'no image needs it: push it again, or garbage collection forgets it'
+  return others.length === 0 ? `push ${printable(first)} again` : `push ${printable(first)} or another of them again`
+}
+
+function describeIncomplete({ image, foreign, absent }: Incomplete): string {
+  const parts = [
+    ...(absent === 0 ? [] : [`${count(absent, 'part was', 'parts were')} never pushed`]),
+    ...(foreign === 0 ? [] : [`${count(foreign, 'foreign layer is', 'foreign layers are')} kept elsewhere`])
+  ]
+  return `incomplete: ${printable(image)}: ${parts.join(', ')}`
+}
+
+function describeReport(report: ScrubReport, left: number): string {
+  const { incomplete, quarantine } = report
+  const parts = [
+    `checked ${summary(report)}`,
+    ...(left === 0 ? [] : [`${left} not repaired`]),
+    ...(incomplete === 0 ? [] : [`${count(incomplete, 'incomplete image')}`])
+  ]
+  const lines = [parts.join(', ')]
+  if (quarantine.files > 0)
+    lines.push(
+      `quarantine/ holds ${count(quarantine.files, 'file')} (${showBytes(quarantine.bytes)}): see pinnace quarantine ls`
+    )
   return `${lines.join('\n')}\n`
 }
 

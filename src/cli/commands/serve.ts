@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import type { Config } from '../../config.ts'
+import { explainAccess } from '../../data-folder.ts'
 import type { ServedNode } from '../../node/serve.ts'
 import { type Banner, openBanner } from '../banner.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
 import { CommandFailure } from '../explain.ts'
 import { Interrupted } from '../interrupt.ts'
-import { explainListen } from '../listen-failure.ts'
 import { createLog } from '../log.ts'
 import type { Register } from '../program.ts'
 import { readSettings } from '../settings.ts'
@@ -55,7 +55,7 @@ async function serve(shell: Shell, file: string | undefined): Promise<ExitCode> 
   } catch (error) {
     // Told to stop before it was up: it has stopped.
     if (error instanceof Interrupted) return exitCodes.ok
-    throw explainListen(error, config)
+    throw await explainAccess(resolve(config.storage.filesystem.rootdirectory), error)
   }
   const banner = openBanner(out, log, config)
   banner.listening(version, node.addresses, resolve(config.storage.filesystem.rootdirectory))
@@ -70,10 +70,11 @@ async function serve(shell: Shell, file: string | undefined): Promise<ExitCode> 
 
 /** Rejects when libp2p cannot start; settles in no other way. */
 function watchIdentity(node: ServedNode, config: Config, banner: Banner): Promise<never> {
+  const folder = resolve(config.storage.filesystem.rootdirectory)
   return new Promise((_, reject) => {
     node.identity().then(
       identity => banner.reachable(identity),
-      error => reject(explainListen(error, config))
+      async error => reject(await explainAccess(folder, error))
     )
   })
 }

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { defaultSockets } from '../defaults.ts'
 import { choice, count, duration, flag, list, path, section, size, sizeOrShare } from '../fields.ts'
 
 const multiaddr = Type.String({
@@ -11,7 +12,7 @@ const limits = section('What the node takes on at once. Memory is bounded by the
   sockets: count({
     minimum: 1,
     maximum: 1_000_000,
-    default: 4096,
+    default: defaultSockets,
     description: 'HTTP connections; requests on more get 429 with `Retry-After`.'
   }),
   uploads: count({
@@ -20,14 +21,12 @@ const limits = section('What the node takes on at once. Memory is bounded by the
     default: 256,
     description: 'Request bodies being read at once; more wait up to 15 s, then get 429 with `Retry-After`.'
   }),
-  hashing: Type.Optional(
-    count({
-      minimum: 1,
-      maximum: 256,
-      description: 'Threads that hash what is pushed; uploads share them.',
-      defaultNote: 'one less than there are cores, at least 1'
-    })
-  ),
+  hashing: count({
+    minimum: 1,
+    maximum: 256,
+    description: 'Threads that hash what is pushed; uploads share them.',
+    defaultNote: 'one less than there are cores, at least 1'
+  }),
   client: section(
     'What one client may take of that: whoever signed in, else an address (IPv6: a /64 network). This machine itself is not bounded. More gets 429 with `Retry-After`; 0 is no limit.',
     {
@@ -38,14 +37,12 @@ const limits = section('What the node takes on at once. Memory is bounded by the
         default: 1000,
         description: 'Requests that may come at once before `rate` counts.'
       }),
-      connections: Type.Optional(
-        count({
-          minimum: 0,
-          maximum: 1_000_000,
-          description: 'Connections of one address or /64 network; proxies of `http.trustproxy` have no such limit.',
-          defaultNote: 'half of `ipfs.limits.sockets`'
-        })
-      ),
+      connections: count({
+        minimum: 0,
+        maximum: 1_000_000,
+        description: 'Connections of one address or /64 network; proxies of `http.trustproxy` have no such limit.',
+        defaultNote: 'half of `ipfs.limits.sockets`'
+      }),
       requests: count({
         minimum: 0,
         maximum: 1_000_000,

@@ -1,14 +1,18 @@
 import { showSubject } from '../../access/subject.ts'
 import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { parseRange } from '../../oci/range.ts'
+import { parseRanges, type Span } from '../../oci/range.ts'
 import type { BlobReading } from '../../registry/registry.ts'
 import type { Door } from '../door.ts'
 import { etagOf, ifRangeHolds, noneMatchNames } from '../etag.ts'
 import type { Exchange, HeaderList } from '../exchange.ts'
 import type { Visitor } from '../guard.ts'
 import { immutable } from '../manifest-headers.ts'
+import { MultipartRanges } from '../multipart-ranges.ts'
 import { pumpBlob } from '../pump-blob.ts'
+
+/** Of every blob: what is in it is the manifest's to say. */
+const blobType = 'application/octet-stream'
 
 interface BlobTarget {
   repository: string
@@ -50,24 +54,41 @@ async function sendBlob(door: Door, exchange: Exchange, reading: BlobReading): P
   const { size, digest } = reading
   const wanted = ifRangeHolds(exchange.header('if-range'), digest) ? exchange.header('range') : undefined
   // Clients resume with a Range as a matter of course; of an empty blob any range is all of it.
-  const range = size === 0 ? 'whole' : parseRange(wanted, size)
-  if (range === 'unsatisfiable') {
+  const ranges = size === 0 ? 'whole' : parseRanges(wanted, size)
+  if (ranges === 'unsatisfiable') {
     throw new RegistryError('RANGE_UNSATISFIABLE', {
       headers: { 'Content-Range': `bytes */${size}` },
       detail: { size }
     })
   }
+  const spans = ranges === 'whole' ? wholeOf(size) : ranges
+  const chunks = reading.read(spans, exchange.abortable)
+  const { writeStallMs } = door.init
+  const [span, ...more] = spans
+  if (more.length > 0) {
+    const parts = new MultipartRanges(spans, size, blobType)
+    return pumpBlob(exchange, 206, headersOf(reading, parts.contentType), parts.body(chunks), writeStallMs)
+  }
   const headers = headersOf(reading)
-  const span = range === 'whole' ? { start: 0, end: size } : range
-  if (range !== 'whole') headers.push('Content-Range', `bytes ${span.start}-${span.end - 1}/${size}`)
-  await pumpBlob(exchange, range === 'whole' ? 200 : 206, headers, reading, span, door.init.writeStallMs)
+  if (ranges !== 'whole') headers.push('Content-Range', `bytes ${span.start}-${span.end - 1}/${size}`)
+  await pumpBlob(
+    exchange,
+    ranges === 'whole' ? 200 : 206,
+    headers,
+    { chunks, length: span.end - span.start },
+    writeStallMs
+  )
 }
 
-function headersOf({ digest, root }: Pick<BlobReading, 'digest' | 'root'>): HeaderList {
+function wholeOf(size: number): [Span] {
+  return [{ start: 0, end: size }]
+}
+
+function headersOf({ digest, root }: Pick<BlobReading, 'digest' | 'root'>, contentType = blobType): HeaderList {
   const path = root === undefined ? [] : ['X-Ipfs-Path', `/ipfs/${root}`]
   return [
     'Content-Type',
-    'application/octet-stream',
+    contentType,
     'Docker-Content-Digest',
     digest,
     'ETag',

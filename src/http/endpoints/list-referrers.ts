@@ -1,4 +1,4 @@
-import type { Digest } from '../../oci/digest.ts'
+import type { WellFormedDigest } from '../../oci/digest.ts'
 import { mediaTypes } from '../../oci/media-types.ts'
 import type { ReferrerDescriptor } from '../../registry/ports.ts'
 import type { Page } from '../../registry/registry.ts'
@@ -11,7 +11,7 @@ import { nextLink, parsePage } from '../pagination.ts'
 export async function listReferrers(
   door: Door,
   exchange: Exchange,
-  { repository, digest }: { repository: string; digest: Digest }
+  { repository, digest }: { repository: string; digest: WellFormedDigest }
 ): Promise<void> {
   const { limit, after } = parsePage(exchange.query, door.init.pageSize)
   const artifactType = exchange.query.get('artifactType') || undefined

@@ -8,6 +8,7 @@ import type { Exchange, HeaderList } from '../exchange.ts'
 import type { Visitor } from '../guard.ts'
 import { refuseMoveImmutable } from '../immutable-refusal.ts'
 import { imagePath } from '../manifest-headers.ts'
+import { withPlus } from '../plus.ts'
 import { readWholeBody } from '../read-whole-body.ts'
 
 interface ManifestTarget {
@@ -26,7 +27,7 @@ export async function putManifest(
   const ifMatch = parseIfMatch(exchange.header('if-match'))
   if (ifMatch?.length === 0) throw new RegistryError('MANIFEST_CHANGED')
   const ifNoneMatch = parseIfNoneMatch(exchange.header('if-none-match'))
-  const asked = [...new Set(exchange.query.getAll('tag').map(parseTag))]
+  const asked = [...new Set(exchange.query.getAll('tag').map(tag => parseTag(withPlus(tag))))]
   const bytes = await door.bodies.admit(() => readManifest(door, exchange), exchange)
   const request: PutManifestRequest = {
     bytes,

@@ -5,18 +5,25 @@ import {
   type DigestAlgorithm,
   digestOf,
   isDigestAlgorithm,
-  parseDigest
+  isStorable,
+  parseDigest,
+  parseWellFormed
 } from '../../oci/digest.ts'
-import { parseRepository } from '../../oci/reference.ts'
+import { isRepository } from '../../oci/reference.ts'
 import type { UploadBody } from '../../registry/registry.ts'
 import type { Door } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
 import { scopesFor, type Visitor } from '../guard.ts'
+import { withPlus } from '../plus.ts'
 import { blobCreated, sessionHeaders } from '../upload-headers.ts'
 
-interface Asked {
-  mount: Digest | undefined
+interface Mount {
+  digest: Digest
   from: string | undefined
+}
+
+interface Asked {
+  mount: Mount | undefined
   digest: Digest | undefined
   algorithm: DigestAlgorithm | undefined
 }
@@ -31,8 +38,9 @@ export async function startUpload(
   const { repository } = target
   const asked = parseQuery(exchange.query)
   if (asked.mount !== undefined) {
-    const mayPull = mayPullFrom(door, visitor, repository, asked.from)
-    const blob = await door.registry.mountBlob(repository, asked.mount, asked.from, mayPull, exchange.abortable)
+    const { digest, from } = asked.mount
+    const mayPull = mayPullFrom(door, visitor, repository, from)
+    const blob = await door.registry.mountBlob(repository, digest, from, mayPull, exchange.abortable)
     if (blob !== undefined) return exchange.send(201, blobCreated(door, exchange, repository, blob))
   }
   if (asked.digest !== undefined) {
@@ -83,8 +91,6 @@ async function uploadAtOnce(
 }
 
 function parseQuery(query: URLSearchParams): Asked {
-  const mount = query.get('mount')
-  const from = query.get('from')
   const digest = query.get('digest')
   const algorithm = query.get('digest-algorithm')
   if (algorithm !== null && !isDigestAlgorithm(algorithm)) {
@@ -94,15 +100,29 @@ function parseQuery(query: URLSearchParams): Asked {
     })
   }
   return {
-    mount: mount === null ? undefined : parseDigest(mount),
-    from: from === null || from === '' ? undefined : parseRepository(from),
-    digest: digest === null ? undefined : parseDigest(digest),
+    mount: parseMount(query.get('mount'), query.get('from')),
+    digest: digest === null ? undefined : parseDigest(withPlus(digest)),
     algorithm: algorithm ?? undefined
   }
 }
 
+/**
+ * What is to be mounted, when that can be. Clients take `from` out of whatever name the image had where they got it
+ * (`Team/App`, `host:5000/app`), so one that is no name here, and a digest of an algorithm that nothing here is stored
+ * under, are a miss like any other: a session.
+ *
+ * @throws {RegistryError} DIGEST_INVALID when `mount` is no digest
+ */
+function parseMount(mount: string | null, from: string | null): Mount | undefined {
+  if (mount === null) return undefined
+  const digest = parseWellFormed(withPlus(mount))
+  if (!isStorable(digest)) return undefined
+  if (from === null) return { digest, from: undefined }
+  return isRepository(from) ? { digest, from } : undefined
+}
+
 /** What the bytes to come will most likely be asked under. */
 function algorithmFor({ algorithm, digest, mount }: Asked): DigestAlgorithm {
-  const named = digest ?? mount
+  const named = digest ?? mount?.digest
   return algorithm ?? (named === undefined ? 'sha256' : algorithmOf(named))
 }

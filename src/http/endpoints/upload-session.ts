@@ -2,18 +2,21 @@ import { RegistryError } from '../../errors.ts'
 import { parseDigest } from '../../oci/digest.ts'
 import type { Door } from '../door.ts'
 import type { Exchange } from '../exchange.ts'
+import { withPlus } from '../plus.ts'
 import { blobCreated, sessionHeaders } from '../upload-headers.ts'
 
 interface SessionTarget {
   repository: string
   id: string
+  /** Where the URL says that a body begins, bytes. */
+  offset?: number
 }
 
 /** end-5: one chunk, or a stream of unknown length. */
 export async function appendUpload(door: Door, exchange: Exchange, target: SessionTarget): Promise<void> {
-  const { repository, id } = target
+  const { repository, id, offset } = target
   await withWhereabouts(door, exchange, target, async () => {
-    const body = door.bodies.uploadOf(exchange)
+    const body = door.bodies.uploadOf(exchange, offset)
     const upload =
       body === undefined
         ? await door.registry.uploadStatus(repository, id, exchange.abortable)
@@ -24,12 +27,12 @@ export async function appendUpload(door: Door, exchange: Exchange, target: Sessi
 
 /** end-6, with the last chunk, the whole blob or nothing as its body. */
 export async function finishUpload(door: Door, exchange: Exchange, target: SessionTarget): Promise<void> {
-  const { repository, id } = target
+  const { repository, id, offset } = target
   const value = exchange.query.get('digest')
   if (value === null) throw new RegistryError('DIGEST_INVALID', { message: 'digest parameter missing' })
-  const digest = parseDigest(value)
+  const digest = parseDigest(withPlus(value))
   await withWhereabouts(door, exchange, target, async () => {
-    const body = door.bodies.uploadOf(exchange)
+    const body = door.bodies.uploadOf(exchange, offset)
     const finish = () => door.registry.finishUpload(repository, id, digest, body, exchange.abortable)
     const blob = body === undefined ? await finish() : await door.bodies.admit(finish, exchange)
     exchange.send(201, blobCreated(door, exchange, repository, blob))
@@ -59,7 +62,8 @@ async function withWhereabouts(
     await work()
   } catch (error) {
     if (!(error instanceof RegistryError) || !resumable.has(error.reason) || exchange.closed) throw error
-    const upload = await door.registry.uploadStatus(repository, id, exchange.abortable)
+    const upload = await door.registry.uploadStatus(repository, id, exchange.abortable).catch(() => undefined)
+    if (upload === undefined) throw error
     const headers: Record<string, string> = { ...error.headers }
     const list = sessionHeaders(door, exchange, repository, upload)
     for (let at = 0; at + 1 < list.length; at += 2) headers[list[at] ?? ''] = list[at + 1] ?? ''

@@ -2,9 +2,10 @@ import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Ed25519PrivateKey } from '@libp2p/interface'
+import { mendReading, mendWriting, tryFolder } from '../../file-access.ts'
 import type { Log } from '../../registry/ports.ts'
 import { removeStaleDrafts } from '../key-drafts.ts'
-import { readKeyFile, writeNewKeyFile } from '../key-file.ts'
+import { readKeyFile, refuseLinkToNothing, writeNewKeyFile } from '../key-file.ts'
 import { IpfsSettingError } from '../setting-error.ts'
 
 /**
@@ -19,7 +20,7 @@ export async function loadKey(file: string, log: Log): Promise<Ed25519PrivateKey
     await removeStaleDrafts(dirname(file))
     return key
   } catch (error) {
-    if (!isCode(error, 'ENOENT')) throw asSettingError(file, error)
+    if (!isCode(error, 'ENOENT')) throw asSettingError(`cannot use ${file}`, error, mendReading)
   }
   const key = await generateKeyPair('Ed25519')
   try {
@@ -28,7 +29,24 @@ export async function loadKey(file: string, log: Log): Promise<Ed25519PrivateKey
   } catch (error) {
     // Somebody else made it meanwhile: theirs is the identity.
     if (isCode(error, 'EEXIST')) return await readKey(file, log)
-    throw asSettingError(file, error)
+    throw asSettingError(`cannot make ${file}`, error, mendWriting)
+  }
+}
+
+/**
+ * Whether {@link loadKey} could read the key, or make one; changes nothing.
+ *
+ * @throws {IpfsSettingError} `ipfs.key.file`
+ */
+export async function checkKey(file: string, log: Log): Promise<void> {
+  try {
+    await readKey(file, log)
+  } catch (error) {
+    if (!isCode(error, 'ENOENT')) throw asSettingError(`cannot use ${file}`, error, mendReading)
+    await refuseLinkToNothing(file)
+    await tryFolder(dirname(file)).catch((refused: unknown) => {
+      throw asSettingError(`cannot make ${file}`, refused, mendWriting)
+    })
   }
 }
 
@@ -41,10 +59,14 @@ async function readKey(file: string, log: Log): Promise<Ed25519PrivateKey> {
   return key
 }
 
-function asSettingError(file: string, cause: unknown): Error {
+function asSettingError(what: string, cause: unknown, mend: (error: unknown) => string): Error {
   if (cause instanceof IpfsSettingError) return cause
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new IpfsSettingError('ipfs.key.file', `cannot use ${file}: ${why}`, { cause })
+  const why = cause instanceof Error && 'syscall' in cause ? ` ${mend(cause)}` : `: ${messageOf(cause)}`
+  return new IpfsSettingError('ipfs.key.file', `${what}${why}`, { cause })
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function isCode(error: unknown, code: string): boolean {

@@ -3,6 +3,7 @@ import type { Registration } from '../components.ts'
 import { completeParents } from '../images/complete.ts'
 import {
   type AbortOptions,
+  type BlobRecord,
   type CommitOptions,
   type Mutation,
   type Precondition,
@@ -80,7 +81,11 @@ async function apply(
 }
 
 /** The record, when its file is really there: a push heals a blob whose file went missing. */
-async function presentBlob(registration: Registration, digest: Digest, options?: AbortOptions) {
+export async function presentBlob(
+  registration: Registration,
+  digest: Digest,
+  options?: AbortOptions
+): Promise<BlobRecord | undefined> {
   const record = await registration.metadata.blob(digest, options)
   if (record === undefined) return undefined
   const file = await registration.files.open(digest)

@@ -17,31 +17,77 @@ export interface Leaf {
   length: number
 }
 
-/** The leaves that cover a range, in order, read from the stored inner nodes. */
-export async function* leavesOf(
+/** The leaves that cover a range, in order, read from the stored inner nodes. @throws {RegistryError} CONTENT_CORRUPT */
+export function leavesOf(
   registration: Pick<Registration, 'metadata' | 'dags'>,
   digest: Digest,
   record: BlobRecord,
   range: ByteRange,
   options?: AbortOptions
 ): AsyncGenerator<Leaf> {
-  const { metadata, dags } = registration
-  const pending: { cid: CID; multihash: Uint8Array; offset: number; size: number }[] = [
-    { cid: record.root, multihash: record.root.multihash.bytes, offset: 0, size: record.size }
-  ]
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    if (next.offset >= range.end || (next.offset + next.size <= range.start && record.size > 0)) continue
-    if (next.cid.code === rawCodec) {
-      yield { multihash: next.multihash, offset: next.offset, length: next.size }
-      continue
+  return new Leaves(registration, digest, record).of(range, options)
+}
+
+/** A block of the DAG and what it covers of the blob. */
+interface Block {
+  cid: CID
+  multihash: Uint8Array
+  offset: number
+  size: number
+  /** 0 is the root. */
+  depth: number
+}
+
+/**
+ * The leaves of one blob, for several ranges of it. The inner node last used of each level is kept, so that ranges in
+ * ascending order read and decode each node once; a node is about 50 KiB and there are at most four levels.
+ */
+export class Leaves {
+  readonly #registration: Pick<Registration, 'metadata' | 'dags'>
+  readonly #digest: Digest
+  readonly #root: Block
+  /** By level: where the node begins, and what it links. */
+  readonly #nodes: { offset: number; children: readonly Block[] }[] = []
+
+  constructor(registration: Pick<Registration, 'metadata' | 'dags'>, digest: Digest, { root, size }: BlobRecord) {
+    this.#registration = registration
+    this.#digest = digest
+    this.#root = { cid: root, multihash: root.multihash.bytes, offset: 0, size, depth: 0 }
+  }
+
+  /** @throws {RegistryError} CONTENT_CORRUPT when an inner node is gone */
+  async *of(range: ByteRange, options?: AbortOptions): AsyncGenerator<Leaf> {
+    const covers = ({ offset, size }: Block) =>
+      offset < range.end && (offset + size > range.start || this.#root.size === 0)
+    const pending = covers(this.#root) ? [this.#root] : []
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      if (next.cid.code === rawCodec) {
+        yield { multihash: next.multihash, offset: next.offset, length: next.size }
+        continue
+      }
+      const children = await this.#childrenOf(next, options)
+      for (let at = children.length - 1; at >= 0; at--) {
+        const child = children[at]
+        if (child !== undefined && covers(child)) pending.push(child)
+      }
     }
-    const node = await metadata.node(next.multihash, options)
-    if (node === undefined) throw indexDamaged(digest)
-    let end = next.offset + next.size
-    for (const link of dags.links(next.cid, node).reverse()) {
-      pending.push({ cid: link.cid, multihash: link.multihash, offset: end - link.size, size: link.size })
-      end -= link.size
-    }
+  }
+
+  async #childrenOf(block: Block, options?: AbortOptions): Promise<readonly Block[]> {
+    const known = this.#nodes[block.depth]
+    if (known?.offset === block.offset) return known.children
+    const { metadata, dags } = this.#registration
+    const node = await metadata.node(block.multihash, options)
+    if (node === undefined) throw indexDamaged(this.#digest)
+    let { offset } = block
+    const depth = block.depth + 1
+    const children = dags.links(block.cid, node).map(({ cid, multihash, size }) => {
+      const child = { cid, multihash, offset, size, depth }
+      offset += size
+      return child
+    })
+    this.#nodes[block.depth] = { offset: block.offset, children }
+    return children
   }
 }
 

@@ -1,11 +1,11 @@
-import { webcrypto } from 'node:crypto'
 import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
 import { confirmRot } from '../maintenance/quarantine.ts'
 import type { AbortOptions, BlobFile, BlobRecord, ByteRange } from '../ports.ts'
 import type { BlobReading } from '../registry.ts'
-import { type Leaf, leafSize, leavesOf } from './leaves.ts'
+import { LaterPieces, sha256 } from './later-pieces.ts'
+import { type Leaf, Leaves, leafSize } from './leaves.ts'
 import { blobUnknown } from './stat.ts'
 
 /** end-2: a blob of the repository, verified as it is read. */
@@ -35,53 +35,104 @@ export async function openRecord(registration: Registration, digest: Digest, rec
     digest,
     size: record.size,
     root: record.root,
-    read: (range = { start: 0, end: record.size }, options) => read(registration, digest, record, file, range, options),
+    read: (ranges = [{ start: 0, end: record.size }], options) =>
+      read({ registration, digest, record, file }, ranges, options),
     close: () => file.close()
   }
 }
 
-function read(
-  registration: Registration,
-  digest: Digest,
-  record: BlobRecord,
-  file: BlobFile,
-  range: ByteRange,
-  options?: AbortOptions
-): AsyncIterable<Uint8Array> {
+/** A blob's record and its open file. */
+interface OpenBlob {
+  registration: Registration
+  digest: Digest
+  record: BlobRecord
+  file: BlobFile
+}
+
+function read(blob: OpenBlob, ranges: readonly ByteRange[], options?: AbortOptions): AsyncIterable<Uint8Array> {
+  const { registration, digest, file } = blob
   const { verified, init } = registration
-  if (init.verifyReads === 'changed' && verified.has(digest, file.identity)) return file.stream(range, options)
-  return readVerified(registration, digest, record, file, range, options)
+  const [range] = ranges
+  if (init.verifyReads === 'changed' && verified.has(digest, file.identity))
+    return ranges.length === 1 && range !== undefined ? file.stream(range, options) : stream(file, ranges, options)
+  return readVerified(blob, ranges, options)
+}
+
+async function* stream(file: BlobFile, ranges: readonly ByteRange[], options?: AbortOptions) {
+  for (const range of ranges) yield* file.stream(range, options)
 }
 
 /**
- * Reads leaf by leaf and yields nothing that was not hashed, so the last bytes of a rotten blob never leave. The next
- * leaf is read and hashed (on the thread pool) while the consumer writes this one.
+ * Yields nothing that was not hashed, so the last bytes of a rotten blob never leave. The next leaf is read and hashed (on
+ * the thread pool) while the consumer writes this one.
  */
 async function* readVerified(
-  registration: Registration,
-  digest: Digest,
-  record: BlobRecord,
-  file: BlobFile,
-  range: ByteRange,
+  blob: OpenBlob,
+  ranges: readonly ByteRange[],
   options?: AbortOptions
 ): AsyncGenerator<Uint8Array> {
-  const leaves = leavesOf(registration, digest, record, range, options)
-  const load = async () => {
-    const next = await leaves.next()
-    return next.done === true ? undefined : loadLeaf(registration, digest, file, next.value, options)
+  const pieces = loadPieces(blob, ranges, options)
+  const load = () => {
+    const next = pieces.next()
+    // It may fail while the consumer still writes; the consumer is told when it asks.
+    next.catch(() => undefined)
+    return next
   }
   let ahead = load()
   try {
-    for (let leaf = await ahead; leaf !== undefined; leaf = await ahead) {
+    for (let step = await ahead; step.done !== true; step = await ahead) {
       ahead = load()
-      const from = Math.max(range.start - leaf.offset, 0)
-      const to = Math.min(range.end - leaf.offset, leaf.bytes.length)
-      if (to > from) yield leaf.bytes.subarray(from, to)
+      yield step.value
     }
-    if (range.start === 0 && range.end === record.size) registration.verified.add(digest, file.identity)
+    const { registration, digest, record, file } = blob
+    if (ranges.length === 1 && ranges[0]?.start === 0 && ranges[0].end === record.size)
+      registration.verified.add(digest, file.identity)
   } finally {
     await ahead.catch(() => undefined)
   }
+}
+
+/** What the ranges have of each leaf, in the order asked. Each leaf is read and hashed once, whatever that order is. */
+async function* loadPieces(
+  blob: OpenBlob,
+  ranges: readonly ByteRange[],
+  options?: AbortOptions
+): AsyncGenerator<Uint8Array> {
+  const { registration, digest, record, file } = blob
+  const leaves = new Leaves(registration, digest, record)
+  const later = new LaterPieces(ranges)
+  for (const [index, range] of ranges.entries()) {
+    const known = await takePiece(blob, later, range.start, options)
+    if (known !== undefined) yield known
+    const start = range.start + (known?.length ?? 0)
+    if (start >= range.end) continue
+    for await (const leaf of leaves.of({ start, end: range.end }, options)) {
+      const from = Math.max(range.start - leaf.offset, 0)
+      const to = Math.min(range.end - leaf.offset, leaf.length)
+      const piece = await takePiece(blob, later, leaf.offset + from, options)
+      if (piece !== undefined) yield piece
+      else {
+        const bytes = await loadLeaf(registration, digest, file, leaf, options)
+        if (to - from < leaf.length) await later.keep(leaf.offset, bytes, index)
+        if (to > from) yield bytes.subarray(from, to)
+      }
+    }
+  }
+}
+
+/** What begins there, when its leaf was hashed already. */
+async function takePiece(
+  { registration, digest, file }: OpenBlob,
+  later: LaterPieces,
+  start: number,
+  options?: AbortOptions
+): Promise<Uint8Array | undefined> {
+  const piece = later.take(start)
+  if (piece === undefined || piece.bytes !== undefined) return piece?.bytes
+  const bytes = await file.pread(start, piece.length, options)
+  if (bytes.length === piece.length && (await sha256(bytes)).equals(piece.sha256)) return bytes
+  confirmRot(registration, digest)
+  throw corrupt(digest)
 }
 
 async function loadLeaf(
@@ -90,21 +141,19 @@ async function loadLeaf(
   file: BlobFile,
   leaf: Leaf,
   options?: AbortOptions
-) {
+): Promise<Uint8Array> {
   const bytes = await file.pread(leaf.offset, leaf.length, options)
   if (bytes.length !== leaf.length || !(await hashesTo(bytes, leaf.multihash))) {
     confirmRot(registration, digest)
     throw corrupt(digest)
   }
-  return { offset: leaf.offset, bytes }
+  return bytes
 }
 
 /** Whether bytes hash to a sha2-256 multihash (0x12, length 32). The thread pool does it: a leaf takes 0.6 ms. */
 export async function hashesTo(bytes: Uint8Array, multihash: Uint8Array): Promise<boolean> {
   if (bytes.length > leafSize || multihash[0] !== 0x12 || multihash[1] !== 32) return false
-  // A leaf's bytes are never in shared memory: they come from pread.
-  const hash = Buffer.from(await webcrypto.subtle.digest('SHA-256', new Uint8Array(bytes)))
-  return hash.equals(multihash.subarray(2))
+  return (await sha256(bytes)).equals(multihash.subarray(2))
 }
 
 function corrupt(digest: Digest): RegistryError {

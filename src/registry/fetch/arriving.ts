@@ -20,13 +20,13 @@ export interface Arrival {
 }
 
 /**
- * A range of a blob while it arrives, read back from the staged file at the client's own speed. The last leaf of the range
- * is held back until the whole blob hashes, so that no response is completed that should not be (invariant 1). From the
- * commit on the rest comes from the blob.
+ * Ranges of a blob while it arrives, read back from the staged file at the client's own speed. The last leaf of the first
+ * range is held back until the whole blob hashes, so that no response is completed that should not be (invariant 1). From
+ * the commit on the rest comes from the blob.
  */
 export async function* readArriving(
   arrival: Arrival,
-  range: ByteRange,
+  [range = { start: 0, end: arrival.size }, ...more]: readonly ByteRange[],
   options?: AbortOptions
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { flight, size } = arrival
@@ -46,7 +46,7 @@ export async function* readArriving(
     generation = flight.generation
     if (flight.verified !== undefined && flight.verified !== size) throw cut(flight.digest)
     if (flight.outcome === 'committed')
-      return yield* readCommitted(arrival, { start: position, end: range.end }, options)
+      return yield* readCommitted(arrival, [{ start: position, end: range.end }, ...more], options)
     if (flight.outcome !== undefined) throw flight.outcome.error
     if (limit() <= position) continue
     buffer ??= Buffer.allocUnsafe(Math.min(chunkSize, range.end - range.start))
@@ -56,6 +56,11 @@ export async function* readArriving(
     position += read
     yield buffer.subarray(0, read)
   }
+  if (more.length === 0) return
+  // The whole hashed, or the first range would not have ended.
+  await flight.until(() => flight.outcome !== undefined, undefined, options)
+  if (flight.outcome !== 'committed') throw flight.outcome?.error
+  yield* readCommitted(arrival, more, options)
 }
 
 /** `undefined` when the staged file went away under the read, which is no failure. */
@@ -81,13 +86,13 @@ async function readStaged(
 
 async function* readCommitted(
   { registration, flight, repository, size }: Arrival,
-  range: ByteRange,
+  ranges: readonly ByteRange[],
   options?: AbortOptions
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const reading = await openBlob(registration, repository, flight.digest, options)
   try {
     if (reading.size !== size) throw cut(flight.digest)
-    yield* reading.read(range, options)
+    yield* reading.read(ranges, options)
   } finally {
     await reading.close()
   }

@@ -50,7 +50,7 @@ export async function openOrFetchBlob(
     return {
       digest,
       size,
-      read: (range = { start: 0, end: size }, how) => departure.watch(readArriving(arrival, range, how)),
+      read: (ranges = [{ start: 0, end: size }], how) => departure.watch(readArriving(arrival, ranges, how)),
       close: async () => departure.now()
     }
   }

@@ -1,5 +1,5 @@
 import type { Digest } from '../../oci/digest.ts'
-import { parseManifest, referencedDescriptors } from '../../oci/manifest.ts'
+import { readManifest, referencedDescriptors } from '../../oci/manifest.ts'
 import type { Registration } from '../components.ts'
 import type { AbortOptions } from '../ports.ts'
 
@@ -41,6 +41,6 @@ async function describedSize(
     metadata.manifestBytes(parent, options)
   ])
   if (revision === undefined || bytes === undefined) return undefined
-  const descriptors = referencedDescriptors(parseManifest(bytes, revision.mediaType))
+  const descriptors = referencedDescriptors(readManifest(bytes, revision.mediaType))
   return descriptors.find(descriptor => descriptor.digest === digest)?.size
 }

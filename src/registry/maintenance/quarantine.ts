@@ -3,7 +3,7 @@ import { algorithmOf, type Digest, finishDigest } from '../../oci/digest.ts'
 import { blockMultihashes } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
 import { reviseImages } from '../images/revise.ts'
-import type { AbortOptions, BlobFile, BlobRecord } from '../ports.ts'
+import type { AbortOptions, BlobFile, BlobRecord, LossRecord, QuarantinedFile } from '../ports.ts'
 import { hashLeaves } from './hash-leaves.ts'
 
 /** What hashing a blob's file found. */
@@ -58,35 +58,58 @@ async function quarantineIfRotten(registration: Registration, digest: Digest): P
   const record = await registration.metadata.blob(digest)
   if (record === undefined) return
   const finding = await examine(registration, digest, record)
-  if (finding !== 'sound') await quarantine(registration, digest, finding)
+  if (finding !== 'sound') await quarantine(registration, digest, 'read')
+}
+
+/** What became of a blob that was to be put aside. */
+export interface PutAside {
+  problem: LossRecord['problem']
+  /** Where the bytes are, if there were any. */
+  file?: QuarantinedFile
+  /** Whether a repository holds it, so that it is lost to somebody. */
+  lost: boolean
 }
 
 /**
  * Forgets the bytes of a blob but not who should have them: repositories keep their links, manifests stay, and a push of
- * the same digest makes everything whole again. Returns where the file went.
+ * the same digest makes everything whole again. That it is lost is recorded in the same batch. `undefined` when the blob
+ * is sound, or deleted meanwhile.
  */
 export async function quarantine(
   registration: Registration,
   digest: Digest,
-  finding: Exclude<Finding, 'sound'>
-): Promise<string | undefined> {
-  const { metadata, files, blobLocks, verified, log } = registration
-  const moved = await blobLocks.run(digest, async () => {
-    const record = await metadata.blob(digest)
-    if (record === undefined || (await examine(registration, digest, record)) === 'sound') return undefined
-    const path = await files.quarantine(digest)
-    await metadata.commit([
-      { type: 'deleteBlob', digest },
-      { type: 'deleteBlocks', home: `blob:${digest}`, multihashes: await blockMultihashes(registration, record) }
-    ])
-    await metadata.removed(digest)
-    verified.delete(digest)
-    return path
-  })
+  foundBy: LossRecord['foundBy']
+): Promise<PutAside | undefined> {
+  const { metadata, blobLocks, log } = registration
+  const aside = await blobLocks.run(digest, () => takeAside(registration, digest, foundBy))
+  if (aside === undefined) return undefined
   for await (const repository of metadata.holders(digest)) await reviseImages(registration, repository, digest)
+  // Only now: a start that finds this note does the images again.
+  await metadata.removed(digest)
+  const { problem: finding, file } = aside
   log.error(
-    { digest, finding, quarantined: moved },
+    { digest, finding, quarantined: file?.path },
     'blob is damaged: its bytes were taken out of service; push it again to heal it'
   )
-  return moved
+  return { ...aside, lost: (await metadata.loss('blob', digest)) !== undefined }
+}
+
+async function takeAside(
+  registration: Registration,
+  digest: Digest,
+  foundBy: LossRecord['foundBy']
+): Promise<Pick<PutAside, 'problem' | 'file'> | undefined> {
+  const { metadata, files, verified, clock } = registration
+  const record = await metadata.blob(digest)
+  const problem = record === undefined ? 'sound' : await examine(registration, digest, record)
+  if (record === undefined || problem === 'sound') return undefined
+  const file = await files.quarantine(digest)
+  const loss: LossRecord = { problem, at: clock.now(), foundBy, ...(file && { quarantined: file.name }) }
+  await metadata.commit([
+    { type: 'deleteBlob', digest },
+    { type: 'deleteBlocks', home: `blob:${digest}`, multihashes: await blockMultihashes(registration, record) },
+    { type: 'putLoss', kind: 'blob', digest, record: loss }
+  ])
+  verified.delete(digest)
+  return { problem, ...(file && { file }) }
 }

@@ -1,4 +1,4 @@
-import type { Digest } from '../../oci/digest.ts'
+import { type Digest, isStorable } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
 import { deleteTag } from '../manifests/delete-tag.ts'
 import { manifestUnknown } from '../manifests/get.ts'
@@ -104,6 +104,11 @@ async function staysFor(run: Run, repository: string, digest: Digest): Promise<S
     if (ledger.manifest(repository, index) !== holds.none) return { index }
   }
   const subject = (await readStored(registration, repository, digest, abort))?.manifest.subject
-  if (subject === undefined || (await metadata.revision(repository, subject, abort)) === undefined) return undefined
+  if (
+    subject === undefined ||
+    !isStorable(subject) ||
+    (await metadata.revision(repository, subject, abort)) === undefined
+  )
+    return undefined
   return { subject }
 }

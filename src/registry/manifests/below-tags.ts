@@ -1,3 +1,4 @@
+import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
 import type { AbortOptions, Precondition } from '../ports.ts'
@@ -8,7 +9,7 @@ import type { RefuseMove } from '../registry.ts'
  * that is how it must stay. Elsewhere a tag that is set in this very moment at another manifest above it is not seen.
  *
  * @param refuseBelow - asked of every tag whose manifest needs the digest, straight or by an index; absent: no tag matters
- * @throws {RegistryError} what `refuseBelow` gives
+ * @throws {RegistryError} what `refuseBelow` gives; UNAVAILABLE while it is not known which manifests name the digest
  */
 export async function belowTagsConditions(
   registration: Registration,
@@ -19,7 +20,14 @@ export async function belowTagsConditions(
 ): Promise<Precondition[]> {
   if (refuseBelow === undefined) return []
   const referenced = await askTagsAbove(registration, repository, digest, refuseBelow, options)
-  return referenced ? [] : [{ type: 'unreferenced', repository, digest }]
+  if (referenced) return []
+  if ((await registration.metadata.referenceUpgrade(options)) !== undefined) throw upgrading()
+  return [{ type: 'unreferenced', repository, digest }]
+}
+
+function upgrading(): RegistryError {
+  const message = 'the manifests that an earlier version stored are still being read: try again in a minute'
+  return new RegistryError('UNAVAILABLE', { message, headers: { 'Retry-After': '60' } })
 }
 
 /** Whether there is anything above. Each manifest is asked once: indexes of indexes have more ways up than members. */

@@ -1,13 +1,19 @@
 import type { Digest } from '../../oci/digest.ts'
-import { parseManifest, referencedDescriptors } from '../../oci/manifest.ts'
+import { readManifest } from '../../oci/manifest.ts'
 import { blockMultihashes } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
 import { contended, maxRounds } from '../contended.ts'
 import { dropImage, reviseImages } from '../images/revise.ts'
-import { type AbortOptions, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
+import {
+  type AbortOptions,
+  type Mutation,
+  type Precondition,
+  PreconditionFailed,
+  type RevisionRecord
+} from '../ports.ts'
 import type { IfMatch, RefuseMove } from '../registry.ts'
 import { belowTagsConditions } from './below-tags.ts'
-import { manifestUnknown, readManifest } from './get.ts'
+import { lookUpManifest, manifestUnknown } from './get.ts'
 import { changed, matches } from './if-match.ts'
 import { leafHashes } from './leaf-hashes.ts'
 import { type UntagOptions, untagMost } from './untag.ts'
@@ -27,7 +33,7 @@ export async function deleteManifest(
 ): Promise<void> {
   // What a digest names never changes: either it can match or not.
   if (ifMatch !== undefined && !matches(ifMatch, digest)) {
-    const { digest: current } = await readManifest(registration, repository, { digest }, options)
+    const { digest: current } = await lookUpManifest(registration, repository, { digest }, options)
     throw changed({ current })
   }
   // Before any tag goes: it may be refused.
@@ -69,13 +75,12 @@ export async function removeRevision(
     tags.push(tag)
     mutations.push({ type: 'deleteTag', repository, tag, at })
   }
-  const manifest = parseManifest(bytes, revision.mediaType)
-  for (const child of referencedDescriptors(manifest)) {
-    mutations.push({ type: 'deleteReference', repository, child: child.digest, parent: digest })
-    if (options?.release === true) mutations.push({ type: 'useRevision', repository, digest: child.digest, at })
-  }
-  if (manifest.subject !== undefined)
-    mutations.push({ type: 'deleteReferrer', repository, subject: manifest.subject, digest })
+  mutations.push(
+    ...(bytes === undefined
+      ? await namedInIndexes(registration, repository, digest, options)
+      : namedIn(repository, digest, bytes, revision))
+  )
+  if (options?.release === true) mutations.push(...released(mutations, at))
   try {
     await metadata.commit(
       mutations,
@@ -128,7 +133,37 @@ async function readRevision({ metadata }: Registration, repository: string, dige
     metadata.revision(repository, digest, options),
     metadata.manifestBytes(digest, options)
   ])
-  return revision === undefined || bytes === undefined ? undefined : { revision, bytes }
+  return revision === undefined ? undefined : { revision, bytes }
+}
+
+/** What a manifest that goes by itself named counts as used until then. */
+function released(mutations: readonly Mutation[], at: number): Mutation[] {
+  const references = mutations.filter(mutation => mutation.type === 'deleteReference')
+  return references.map(({ repository, child }): Mutation => ({ type: 'useRevision', repository, digest: child, at }))
+}
+
+/** What the manifest's PUT wrote besides the manifest itself. */
+function namedIn(repository: string, digest: Digest, bytes: Uint8Array, { mediaType }: RevisionRecord): Mutation[] {
+  const { names, subject } = readManifest(bytes, mediaType)
+  const mutations: Mutation[] = []
+  for (const child of names) mutations.push({ type: 'deleteReference', repository, child, parent: digest })
+  if (subject !== undefined) mutations.push({ type: 'deleteReferrer', repository, subject, digest })
+  return mutations
+}
+
+/** The same of a manifest whose bytes are lost: both indexes of the repository are gone through for it. */
+async function namedInIndexes(
+  { metadata }: Registration,
+  repository: string,
+  digest: Digest,
+  options?: AbortOptions
+): Promise<Mutation[]> {
+  const mutations: Mutation[] = []
+  for await (const { child, parent } of metadata.references(repository, options))
+    if (parent === digest) mutations.push({ type: 'deleteReference', repository, child, parent })
+  for await (const { subject, digest: referrer } of metadata.referrals(repository, options))
+    if (referrer === digest) mutations.push({ type: 'deleteReferrer', repository, subject, digest })
+  return mutations
 }
 
 /** Frees a manifest's bytes and image when no repository holds it; GC repeats it for what a crash left. */

@@ -1,26 +1,31 @@
 import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
+import { confirmManifestRot, isSoundManifest } from '../maintenance/lost-manifests.ts'
 import type { AbortOptions, RevisionRecord } from '../ports.ts'
 import type { ManifestReading } from '../registry.ts'
 
 /** ms between two pulls by digest that are noted, at most. */
 const day = 24 * 60 * 60 * 1000
 
-/** end-3. A pull by digest is noted: a manifest that somebody deploys by digest is in use, though no tag names it. */
+/**
+ * end-3. A pull by digest is noted: a manifest that somebody deploys by digest is in use, though no tag names it.
+ *
+ * @throws {RegistryError} MANIFEST_UNKNOWN, NAME_UNKNOWN, CONTENT_CORRUPT
+ */
 export async function getManifest(
   registration: Registration,
   repository: string,
   reference: { tag: string } | { digest: Digest },
   options?: AbortOptions
 ): Promise<ManifestReading> {
-  const { record, ...reading } = await readManifest(registration, repository, reference, options)
+  const { record, ...reading } = await lookUpManifest(registration, repository, reference, options)
   if ('digest' in reference) await noteUse(registration, repository, reading.digest, record)
   return reading
 }
 
 /** As {@link getManifest}, for a look that is no use. */
-export async function readManifest(
+export async function lookUpManifest(
   registration: Registration,
   repository: string,
   reference: { tag: string } | { digest: Digest },
@@ -34,6 +39,7 @@ export async function readManifest(
   const bytes = record === undefined ? undefined : await metadata.manifestBytes(digest, options)
   if (record === undefined || bytes === undefined)
     throw await manifestUnknown(registration, repository, reference, options)
+  demandSound(registration, digest, bytes)
   const image = await metadata.image(digest, options)
   const reading = { digest, mediaType: record.mediaType, size: bytes.length, bytes, record }
   return image === undefined ? reading : { ...reading, image: image.root }
@@ -56,6 +62,20 @@ async function noteUse(
     // A full disk keeps nobody from pulling.
     log.warn({ err: error, repository, digest }, 'it could not be noted that a manifest was pulled')
   }
+}
+
+/**
+ * LevelDB does not look at its checksums when it reads.
+ *
+ * @throws {RegistryError} CONTENT_CORRUPT; the manifest is then put aside behind the failed request
+ */
+function demandSound(registration: Registration, digest: Digest, bytes: Uint8Array): void {
+  if (registration.soundManifests.has(bytes)) return
+  if (!isSoundManifest(digest, bytes)) {
+    confirmManifestRot(registration, digest, bytes)
+    throw new RegistryError('CONTENT_CORRUPT', { detail: { digest } })
+  }
+  registration.soundManifests.add(bytes)
 }
 
 export async function manifestUnknown(

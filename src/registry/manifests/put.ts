@@ -4,29 +4,22 @@ import {
   type Manifest,
   maxManifestSize,
   parseManifest,
-  referencedDescriptors,
-  referrerArtifactType,
   refuseDeepNesting,
+  refuseManyNames,
   refuseRepeatedNames
 } from '../../oci/manifest.ts'
 import type { Registration } from '../components.ts'
 import { contended, maxRounds } from '../contended.ts'
 import { buildImage, completeParents } from '../images/complete.ts'
 import { imageManifest } from '../images/members.ts'
-import {
-  type AbortOptions,
-  type ImageRecord,
-  type Mutation,
-  type Precondition,
-  PreconditionFailed,
-  type ReferrerDescriptor
-} from '../ports.ts'
+import { type AbortOptions, type ImageRecord, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
 import { fitting, refuseIfFull } from '../quotas/fitting.ts'
 import type { PutManifestRequest, PutManifestResult } from '../registry.ts'
 import { checkReferences } from './check.ts'
 import { checkUrls } from './check-urls.ts'
 import { ifMatchConditions } from './if-match.ts'
 import { leafHashes } from './leaf-hashes.ts'
+import { referrerDescriptor } from './referrer-descriptor.ts'
 import { tagConditions } from './tag-conditions.ts'
 import { typeConditions } from './type-conditions.ts'
 
@@ -44,6 +37,7 @@ export async function putManifest(
   refuseDeepNesting(bytes)
   const manifest = parseManifest(bytes, request.mediaType)
   refuseRepeatedNames(bytes)
+  refuseManyNames(manifest)
   checkUrls(registration.init.urls, bytes)
   await registration.room?.admit(bytes.length)
   const mediaType = request.mediaType === '' ? manifest.mediaType : request.mediaType
@@ -105,28 +99,13 @@ function storeMutations(
     { type: 'putBlocks', home: `manifest:${digest}`, blocks },
     { type: 'putRevision', repository, digest, record: { mediaType, size: bytes.length, at, used: at } }
   ]
-  for (const child of referencedDescriptors(manifest)) {
-    mutations.push({ type: 'putReference', repository, child: child.digest, parent: digest })
-  }
+  for (const child of manifest.names) mutations.push({ type: 'putReference', repository, child, parent: digest })
   if (manifest.subject !== undefined) {
     const descriptor = referrerDescriptor(digest, manifest, mediaType, bytes.length)
     mutations.push({ type: 'putReferrer', repository, subject: manifest.subject, descriptor })
   }
   for (const tag of tags) mutations.push({ type: 'putTag', repository, tag, record: { digest, at } })
   return mutations
-}
-
-export function referrerDescriptor(
-  digest: Digest,
-  manifest: Manifest,
-  mediaType: string,
-  size: number
-): ReferrerDescriptor {
-  const descriptor: ReferrerDescriptor = { mediaType, digest, size }
-  const artifactType = referrerArtifactType(manifest)
-  if (artifactType !== undefined) descriptor.artifactType = artifactType
-  if (manifest.annotations !== undefined) descriptor.annotations = manifest.annotations
-  return descriptor
 }
 
 /** `false` when something the checks relied on changed meanwhile: look again. */

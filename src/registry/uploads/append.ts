@@ -17,7 +17,12 @@ export async function appendUpload(
   body: UploadBody,
   options?: AbortOptions
 ): Promise<UploadView> {
-  const work = async (session: Session) => ({ id, size: await append(registration, id, session, body, options) })
+  const work = async (session: Session) => {
+    const size = await append(registration, sessions, id, session, body, options)
+    // Nobody is left to confirm it to: the client will send the same again.
+    if (options?.signal?.aborted !== true) sessions.confirm(id, size)
+    return { id, size }
+  }
   const { clock } = registration
   sessions.used(id, clock.now())
   const view = await withSession(
@@ -37,44 +42,61 @@ export interface AppendUploadOptions extends AbortOptions {
 }
 
 /**
- * Appends a body to a session whose lock is held; resolves with the session's new size.
+ * Takes a body into a session whose lock is held; resolves with the session's new size.
  *
- * @throws {RegistryError} BLOB_TOO_LARGE, QUOTA_EXCEEDED: before the body is read when its length is known, else when it has
- * more than what fits
+ * @throws {RegistryError} BLOB_UPLOAD_OUT_OF_ORDER; BLOB_TOO_LARGE, QUOTA_EXCEEDED: before the body is read when its length is
+ * known, else when it has more than what fits
  */
 export async function append(
   registration: Registration,
+  sessions: OpenSessions,
   id: string,
   session: Session,
   body: UploadBody,
   options: AppendUploadOptions = {}
 ): Promise<number> {
   const { digest, ...abort } = options
-  if (body.start !== undefined && body.start !== session.size) throw outOfOrder(id, body.start, session.size)
+  const at = startOf(sessions, id, session, body)
   const limit = await bodyLimit(registration, session.record.repository, digest, abort)
-  if (body.length === undefined) return appendUnmeasured(registration, id, session, body, limit, abort)
-  const whole = session.size + body.length
-  if (limit !== undefined && whole > limit.most) throw limit.refusal(whole)
-  const size = await registration.staging.append(id, body.bytes, {
-    ...abort,
-    limit: body.length,
-    expected: body.length
-  })
-  if (size !== whole) throw wrongLength(body.length, size - session.size)
-  return size
+  const { bodies, staging } = registration
+  bodies.set(id, body)
+  try {
+    const { bytes, length } = body
+    if (length === undefined) return await appendUnmeasured(registration, id, bytes, limit, { ...abort, at })
+    const whole = at + length
+    if (limit !== undefined && whole > limit.most) throw limit.refusal(whole)
+    const size = await staging.append(id, bytes, { ...abort, at, limit: length, expected: length })
+    if (size !== whole) throw wrongLength(length, size - at)
+    return size
+  } finally {
+    bodies.delete(id)
+  }
+}
+
+/**
+ * Byte of the session that the body's first one becomes: where `Content-Range` says, else where the `Location` that it was
+ * sent to said. What is staged from there on came in a body that broke off, or was confirmed by a 202 that the client never saw.
+ *
+ * @throws {RegistryError} BLOB_UPLOAD_OUT_OF_ORDER
+ */
+function startOf(sessions: OpenSessions, id: string, { size }: Session, { start, offset }: UploadBody): number {
+  const at = start ?? offset ?? size
+  const confirmed = sessions.confirmed(id)
+  if (at > size || (start !== undefined && start < confirmed)) throw outOfOrder(id, at, size)
+  if (at < confirmed) sessions.confirm(id, at)
+  return at
 }
 
 async function appendUnmeasured(
   { staging }: Registration,
   id: string,
-  session: Session,
-  body: UploadBody,
+  bytes: AsyncIterable<Uint8Array>,
   limit: BodyLimit | undefined,
-  options: AbortOptions
+  options: AbortOptions & { at: number }
 ): Promise<number> {
-  if (limit === undefined || limit.most === Number.POSITIVE_INFINITY) return staging.append(id, body.bytes, options)
+  if (limit === undefined || limit.most === Number.POSITIVE_INFINITY) return staging.append(id, bytes, options)
   try {
-    return await staging.append(id, body.bytes, { ...options, limit: Math.max(0, limit.most - session.size) })
+    return await staging.append(id, bytes, { ...options, limit: Math.max(0, limit.most - options.at) })
   } catch (error) {
     // There was no promise that it could break: what it has more of than is the quota's.
     if (error instanceof RegistryError && error.reason === 'SIZE_INVALID') throw limit.refusal()

@@ -4,6 +4,8 @@ export class OpenSessions {
   readonly #repositories = new Map<string, string>()
   /** Sessions of a repository, the one that rests longest first, each with when it was used last, ms since epoch. */
   readonly #used = new Map<string, Map<string, number>>()
+  /** Bytes that a 202 confirmed, by session, where there are any. */
+  readonly #confirmed = new Map<string, number>()
 
   get count(): number {
     return this.#repositories.size
@@ -38,7 +40,18 @@ export class OpenSessions {
     return this.#used.get(this.#repositories.get(id) ?? '')?.get(id)
   }
 
+  /** Bytes of the session that a 202 of this process confirmed. What is staged beyond them came in a body that broke. */
+  confirmed(id: string): number {
+    return this.#confirmed.get(id) ?? 0
+  }
+
+  confirm(id: string, size: number): void {
+    if (size === 0) this.#confirmed.delete(id)
+    else if (this.#repositories.has(id)) this.#confirmed.set(id, size)
+  }
+
   ended(id: string): void {
+    this.#confirmed.delete(id)
     const repository = this.#repositories.get(id)
     if (repository === undefined) return
     this.#repositories.delete(id)

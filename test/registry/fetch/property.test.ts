@@ -44,7 +44,7 @@ async function read(registry: Registry, { range, whole, leavesAfter }: Client): 
   try {
     const reading = await registry.openBlob('a', digest, mayFetch)
     try {
-      for await (const chunk of reading.read(wanted)) {
+      for await (const chunk of reading.read([wanted])) {
         parts.push(Buffer.from(chunk))
         count += chunk.length
         if (leavesAfter !== undefined && count > leavesAfter) return 'left'
