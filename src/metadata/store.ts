@@ -21,8 +21,7 @@ import type {
   RevisionRecord,
   TagRecord,
   UnplacedBlob,
-  UploadRecord,
-  WalkOptions
+  UploadRecord
 } from '../registry/ports.ts'
 import { RecordCache } from './cache.ts'
 import { Committer } from './committer.ts'
@@ -32,7 +31,7 @@ import { entriesUnder, isBlank, keysUnder, pairsUnder, repositories } from './li
 import { type MigrateInit, migrate } from './migrate.ts'
 import { decode } from './records.ts'
 import { LevelTokenStore } from './token-store.ts'
-import { looseBlobs, looseLinks, unheldManifests, unnamedRevisions } from './walk.ts'
+import { LevelWalks } from './walk.ts'
 
 export interface LevelMetadataInit extends MigrateInit {
   /** Bytes of records and manifests kept decoded. Default 32 MiB. */
@@ -45,7 +44,7 @@ export interface LevelMetadataInit extends MigrateInit {
  * {@link MetadataStore} over any ordered store of the Level family, of which this must be the only writer. Records and
  * bytes it returns are shared with its cache: they must not be changed.
  */
-export class LevelMetadata implements MetadataStore {
+export class LevelMetadata extends LevelWalks implements MetadataStore {
   /** Tokens of this node, in the same database. */
   readonly tokens: TokenStore
   readonly #level: Level
@@ -58,8 +57,10 @@ export class LevelMetadata implements MetadataStore {
 
   constructor(components: DatabaseComponents, init: LevelMetadataInit = {}) {
     const { cacheBytes = 32 * 1024 * 1024, groupBytes = 8 * 1024 * 1024, ...schema } = init
+    const database = new Database(components)
+    super(database)
     this.#level = components.level
-    this.#database = new Database(components)
+    this.#database = database
     this.#cache = new RecordCache(cacheBytes)
     this.#committer = new Committer({ database: this.#database, cache: this.#cache }, groupBytes)
     this.#schema = schema
@@ -239,24 +240,6 @@ export class LevelMetadata implements MetadataStore {
   async *losses(kind: LossKind, options?: PageOptions): AsyncGenerator<{ digest: Digest; record: LossRecord }> {
     for await (const [digest, value] of entriesUnder(this.#database, prefixes.losses(kind), options))
       yield { digest: digest as Digest, record: decode.loss(value) }
-  }
-
-  // Walks
-
-  unnamedRevisions(options?: WalkOptions & { repository?: string }) {
-    return unnamedRevisions(this.#database, options)
-  }
-
-  looseLinks(options?: WalkOptions & { repository?: string }) {
-    return looseLinks(this.#database, options)
-  }
-
-  looseBlobs(options?: WalkOptions) {
-    return looseBlobs(this.#database, options)
-  }
-
-  unheldManifests(options?: WalkOptions) {
-    return unheldManifests(this.#database, options)
   }
 
   // Commits

@@ -5,7 +5,14 @@
  * @module
  */
 import type { Digest } from '../oci/digest.ts'
-import { type Hold, holds, type LinkRecord, type RevisionRecord, type WalkOptions } from '../registry/ports.ts'
+import {
+  type Hold,
+  holds,
+  type LinkRecord,
+  type MetadataWalks,
+  type RevisionRecord,
+  type WalkOptions
+} from '../registry/ports.ts'
 import type { Database } from './database.ts'
 import { ForwardCursor } from './forward-cursor.ts'
 import { rangeOf } from './keys.ts'
@@ -18,7 +25,32 @@ const LARGEST_CHUNK = 2048
 
 type Scope = WalkOptions & { repository?: string }
 
-export async function* unnamedRevisions(
+/** The walks over one database. */
+export class LevelWalks implements MetadataWalks {
+  readonly #database: Database
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  unnamedRevisions(options?: Scope) {
+    return unnamedRevisions(this.#database, options)
+  }
+
+  looseLinks(options?: Scope) {
+    return looseLinks(this.#database, options)
+  }
+
+  looseBlobs(options?: WalkOptions) {
+    return looseBlobs(this.#database, options)
+  }
+
+  unheldManifests(options?: WalkOptions) {
+    return unheldManifests(this.#database, options)
+  }
+}
+
+async function* unnamedRevisions(
   database: Database,
   options: Scope = {}
 ): AsyncGenerator<{ repository: string; digest: Digest; record: RevisionRecord }> {
@@ -30,7 +62,7 @@ export async function* unnamedRevisions(
   }
 }
 
-export async function* looseLinks(
+async function* looseLinks(
   database: Database,
   options: Scope = {}
 ): AsyncGenerator<{ repository: string; digest: Digest; record: LinkRecord; hold: Hold }> {
@@ -47,7 +79,7 @@ export async function* looseLinks(
   }
 }
 
-export async function* looseBlobs(
+async function* looseBlobs(
   database: Database,
   options: WalkOptions = {}
 ): AsyncGenerator<{ digest: Digest; size: number; hold: Hold }> {
@@ -60,7 +92,7 @@ export async function* looseBlobs(
   }
 }
 
-export async function* unheldManifests(database: Database, options: WalkOptions = {}): AsyncGenerator<Digest> {
+async function* unheldManifests(database: Database, options: WalkOptions = {}): AsyncGenerator<Digest> {
   await using holders = new Beside(database, 'repos')
   for await (const [path] of entriesOf(database, 'manifests', options, { values: false })) {
     if ((await holders.firstBelow(path)) === undefined) yield path as Digest

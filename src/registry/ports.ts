@@ -7,7 +7,9 @@
  */
 import type { CID } from 'multiformats/cid'
 import type { Digest, DigestAlgorithm, WellFormedDigest } from '../oci/digest.ts'
+import type { MetadataWalks } from './walks.ts'
 
+export * from './walks.ts'
 export * from './work-queue.ts'
 
 export interface AbortOptions {
@@ -206,20 +208,6 @@ export interface RepositoryOptions extends PageOptions {
   under?: readonly string[]
 }
 
-/**
- * How firmly something is kept by what names it, weakest first: not at all (what names it is going), by what is spared for
- * now because it is recent, by a manifest that no tag leads to, or by anything else.
- */
-export const holds = { none: 0, recent: 1, untagged: 2, firm: 3 } as const
-export type Hold = (typeof holds)[keyof typeof holds]
-
-export interface WalkOptions extends AbortOptions {
-  /** How firmly a repository's manifest (or holding) of that digest keeps what it names. Default: everything is firm. */
-  holdOf?: (repository: string, digest: Digest) => Hold
-  /** Called now and then, since a walk may go far between two items. */
-  advanced?: () => void
-}
-
 /** A blob whose durable record exists while its staged file may still wait to be renamed into place (after a crash). */
 export interface UnplacedBlob {
   digest: Digest
@@ -230,7 +218,7 @@ export interface UnplacedBlob {
  * Names, links and the block index. Reads see every commit that returned. Absent is `undefined`, any other failure
  * throws with its cause. Lists are in byte order and lazy: memory does not grow with their length.
  */
-export interface MetadataStore {
+export interface MetadataStore extends MetadataWalks {
   blob(digest: Digest, options?: AbortOptions): Promise<BlobRecord | undefined>
   link(repository: string, digest: Digest, options?: AbortOptions): Promise<LinkRecord | undefined>
   manifestBytes(digest: Digest, options?: AbortOptions): Promise<Uint8Array | undefined>
@@ -273,22 +261,6 @@ export interface MetadataStore {
   manifests(options?: PageOptions): AsyncIterable<Digest>
   uploads(options?: PageOptions): AsyncIterable<{ id: string; record: UploadRecord }>
   losses(kind: LossKind, options?: PageOptions): AsyncIterable<{ digest: Digest; record: LossRecord }>
-
-  // Walks for garbage collection: two or three ordered lists read side by side, so their cost is that of reading the lists
-  // once. What is committed meanwhile may or may not be seen: what an item says is to be a precondition of what is done.
-
-  /** Manifests that neither a tag nor another manifest of their repository names, by repository and digest. */
-  unnamedRevisions(
-    options?: WalkOptions & { repository?: string }
-  ): AsyncIterable<{ repository: string; digest: Digest; record: RevisionRecord }>
-  /** Links that no manifest of their repository keeps firmly, with what keeps them most, by repository and digest. */
-  looseLinks(
-    options?: WalkOptions & { repository?: string }
-  ): AsyncIterable<{ repository: string; digest: Digest; record: LinkRecord; hold: Hold }>
-  /** Blobs that no repository holds firmly, with what holds them most. */
-  looseBlobs(options?: WalkOptions): AsyncIterable<{ digest: Digest; size: number; hold: Hold }>
-  /** Stored manifests that no repository holds. */
-  unheldManifests(options?: WalkOptions): AsyncIterable<Digest>
 
   /** Blobs committed whose file may not have reached its final place (written by `putBlob`, until {@link placed}). */
   unplaced(options?: AbortOptions): AsyncIterable<UnplacedBlob>
