@@ -31,6 +31,11 @@ const parts: Record<string, Part> = {
     args: [vitest, 'run', 'test/node/bitswap-timing.test.ts'],
     env: { PINNACE_TIMING_WANTS: '3000' }
   },
+  gc: {
+    about: 'garbage collection over a million blobs, time and memory',
+    args: [fileURLToPath(new URL('./bench/garbage.ts', import.meta.url))],
+    env: {}
+  },
   memory: { about: '10 GiB pushed and pulled, memory watched', args: [bench, 'memory'], env: {} }
 }
 

@@ -41,6 +41,8 @@ export interface OpenNodeInit {
   command: string
   /** Whether a data folder is made where there is none. Default false. */
   create?: boolean
+  /** Requests will come in. Default false. */
+  serving?: boolean
   /** Stops an opening that is under way. */
   signal?: AbortSignal
 }
@@ -83,7 +85,7 @@ export interface OpenNode {
  * @throws {LayoutError} {SchemaUnsupported} when a newer Pinnace wrote it
  */
 export async function openNode(config: Config, init: OpenNodeInit): Promise<OpenNode> {
-  const { log, command, signal, create = false } = init
+  const { log, command, signal, create = false, serving = false } = init
   const closers = new Closers()
   const { rootdirectory } = config.storage.filesystem
   // Before the lock, which would leave its folder behind.
@@ -106,8 +108,9 @@ export async function openNode(config: Config, init: OpenNodeInit): Promise<Open
     const stored = (root: CID) => listener(root)
     const { staging, blobs: files, room } = storage
     const components = { stored, metadata, staging, files, room, dags, clock: Date, log }
-    const { registry, suspect, upgrade } = closers.add(await openRegistry(components, registryInit(config)), it =>
-      it.close()
+    const { registry, suspect, upgrade } = closers.add(
+      await openRegistry(components, { ...registryInit(config), serving }),
+      it => it.close()
     )
     const access = new NodeAccess(config)
     const blobPath = (digest: Digest): string => blobPlace(storagePaths(folder.path), digest).file

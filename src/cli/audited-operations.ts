@@ -1,4 +1,5 @@
 import type { AuditEntry, AuditLog } from '../access/ports.ts'
+import type { RemovedManifest } from '../registry/registry.ts'
 import type { Operations } from './operations.ts'
 
 /** The commands on a folder that no node serves, told to the same audit log that the node would tell. */
@@ -22,6 +23,14 @@ export function auditedOperations(operations: Operations, audit: AuditLog): Oper
       const named = 'tag' in reference ? reference.tag : reference.digest
       return told({ action: 'delete', repository, reference: named }, operations.remove(repository, reference, options))
     },
+    removeTag: (repository, tag, options) => {
+      const onManifest = ({ digest }: RemovedManifest) =>
+        audit.record({ subject: 'operator', action: 'delete', repository, reference: digest, outcome: 'allowed' })
+      const about = { action: 'delete', repository, reference: tag } as const
+      return told(about, operations.removeTag(repository, tag, { ...options, onManifest }))
+    },
+    removeRepository: (repository, options) =>
+      told({ action: 'delete', repository }, operations.removeRepository(repository, options)),
     collectGarbage: options => told({ action: 'admin', reference: '/gc' }, operations.collectGarbage(options)),
     scrub: options => told({ action: 'admin', reference: '/scrub' }, operations.scrub(options)),
     removeQuarantined: (name, options) =>

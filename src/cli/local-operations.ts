@@ -35,6 +35,15 @@ export function localOperations(node: LocalNode, { registryHost, authenticating 
       'tag' in reference
         ? registry.deleteTag(repository, reference.tag, options)
         : registry.deleteManifest(repository, reference.digest, options),
+    planTagRemoval: (...args) => registry.planTagRemoval(...args),
+    removeTag: (...args) => registry.removeTag(...args),
+    planRepositoryRemoval: (...args) => registry.planRepositoryRemoval(...args),
+    removeRepository: (...args) => registry.removeRepository(...args),
+    untagged: async function* (options = {}) {
+      const { repository } = options
+      if (repository !== undefined) await registry.listTags(repository, { limit: 1 })
+      yield* registry.untagged(options)
+    },
     collectGarbage: options => registry.collectGarbage(options),
     scrub: options => registry.scrub(options),
     quarantine: options => registry.listQuarantine(options),

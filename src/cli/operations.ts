@@ -4,7 +4,20 @@ import type { Identity } from '../node.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ManifestReference } from '../oci/reference.ts'
 import type { AbortOptions } from '../registry/ports.ts'
-import type { AsideFile, GcOptions, GcReport, Inspection, ScrubOptions, ScrubReport } from '../registry/registry.ts'
+import type {
+  AsideFile,
+  GcOptions,
+  GcReport,
+  Inspection,
+  RemovedManifest,
+  RepositoryRemoval,
+  RepositoryRemovalPlan,
+  ScrubOptions,
+  ScrubReport,
+  TagRemoval,
+  TagRemovalPlan,
+  UntaggedManifest
+} from '../registry/registry.ts'
 
 /**
  * What the commands ask of a node, whether it runs (asked over its control socket or, from afar, its admin API) or not (its
@@ -22,6 +35,28 @@ export interface Operations extends AsyncDisposable {
   inspect(repository: string, reference: ManifestReference, options?: AbortOptions): Promise<Inspection>
   /** A tag alone, or a manifest with every tag of it. @throws {RegistryError} MANIFEST_UNKNOWN */
   remove(repository: string, reference: ManifestReference, options?: AbortOptions): Promise<void>
+  /** What {@link removeTag} would do for each of these tags, all of them removed. */
+  planTagRemoval(repository: string, tags: readonly string[], options?: AbortOptions): Promise<TagRemovalPlan>
+  /**
+   * A tag, its manifest when nothing else leads to it, and what goes with that.
+   *
+   * @param options - `digest`: what the tag has to name; `onManifest`: called where the folder is opened here
+   * @throws {RegistryError} MANIFEST_UNKNOWN, MANIFEST_CHANGED
+   */
+  removeTag(
+    repository: string,
+    tag: string,
+    options?: AbortOptions & { digest?: Digest; onManifest?: (removed: RemovedManifest) => void }
+  ): Promise<TagRemoval>
+  /** @throws {RegistryError} NAME_UNKNOWN */
+  planRepositoryRemoval(repository: string, options?: AbortOptions): Promise<RepositoryRemovalPlan>
+  /** @throws {RegistryError} NAME_UNKNOWN */
+  removeRepository(
+    repository: string,
+    options?: AbortOptions & { onProgress?: (done: Readonly<RepositoryRemoval>) => void }
+  ): Promise<RepositoryRemoval>
+  /** Manifests that no tag, index or subject leads to. @throws {RegistryError} NAME_UNKNOWN */
+  untagged(options?: AbortOptions & { repository?: string }): AsyncIterable<UntaggedManifest>
   collectGarbage(options?: GcOptions): Promise<GcReport>
   scrub(options?: ScrubOptions): Promise<ScrubReport>
   /** Files under `quarantine/`, in no order. */

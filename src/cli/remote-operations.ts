@@ -16,14 +16,31 @@ import type {
   ImageRequest,
   InspectResponse,
   ListLine,
+  RemoveRepositoryLine,
+  RemoveTagRequest,
+  RepositoryRequest,
   ScrubLine,
   ScrubRequest,
+  TagsRequest,
+  UntaggedLine,
   VersionResponse
 } from '../http/control-protocol.ts'
 import { controlProtocol } from '../http/control-protocol.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { ManifestReference } from '../oci/reference.ts'
 import type { AbortOptions } from '../registry/ports.ts'
-import type { AsideFile, GcOptions, GcReport, ScrubOptions, ScrubReport } from '../registry/registry.ts'
+import type {
+  AsideFile,
+  GcOptions,
+  GcReport,
+  RepositoryRemoval,
+  RepositoryRemovalPlan,
+  ScrubOptions,
+  ScrubReport,
+  TagRemoval,
+  TagRemovalPlan,
+  UntaggedManifest
+} from '../registry/registry.ts'
 import { ControlClient } from './control-client.ts'
 import type { ControlTransport } from './control-transport.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -119,6 +136,49 @@ class RemoteOperations implements Operations {
   async remove(repository: string, reference: ManifestReference, options?: AbortOptions): Promise<void> {
     const request: ImageRequest = { repository, ...reference }
     await this.#client.call('POST', '/rm', request, options)
+  }
+
+  planTagRemoval(repository: string, tags: readonly string[], options?: AbortOptions): Promise<TagRemovalPlan> {
+    const body: TagsRequest = { repository, tags: [...tags] }
+    return this.#client.json('POST', '/rm/plan', body, options)
+  }
+
+  removeTag(
+    repository: string,
+    tag: string,
+    { digest, signal }: AbortOptions & { digest?: Digest } = {}
+  ): Promise<TagRemoval> {
+    const body: RemoveTagRequest = { repository, tag, ...(digest && { digest }) }
+    return this.#client.json('POST', '/rm/tag', body, { ...(signal && { signal }) })
+  }
+
+  planRepositoryRemoval(repository: string, options?: AbortOptions): Promise<RepositoryRemovalPlan> {
+    const body: RepositoryRequest = { repository }
+    return this.#client.json('POST', '/rm/all/plan', body, options)
+  }
+
+  async removeRepository(
+    repository: string,
+    { signal, onProgress }: AbortOptions & { onProgress?: (done: Readonly<RepositoryRemoval>) => void } = {}
+  ): Promise<RepositoryRemoval> {
+    const body: RepositoryRequest = { repository }
+    const options = { ...(signal && { signal }) }
+    for await (const line of this.#client.lines<RemoveRepositoryLine>('POST', '/rm/all', body, options)) {
+      if ('result' in line) return line.result
+      if ('progress' in line) onProgress?.(line.progress)
+    }
+    throw cut()
+  }
+
+  async *untagged({
+    repository,
+    signal
+  }: AbortOptions & { repository?: string } = {}): AsyncGenerator<UntaggedManifest> {
+    const path = repository === undefined ? '/untagged' : `/untagged?repository=${encodeURIComponent(repository)}`
+    const options = { ...(signal && { signal }) }
+    for await (const line of this.#client.lines<UntaggedLine>('GET', path, undefined, options)) {
+      if ('untagged' in line) yield line.untagged
+    }
   }
 
   async collectGarbage({ signal, onProgress, onWait, ...request }: GcOptions = {}): Promise<GcReport> {

@@ -20,6 +20,7 @@ export function crossCheck(config: Config, places: ReadonlyMap<string, Place>): 
     () => checkPeers(config.ipfs.peers),
     () => checkManifestLimit(config.ipfs.limits.manifest),
     ...checkPositive(config),
+    () => checkUntagged(config, places),
     () => checkSignIn(config.auth),
     () => checkRules(config)
   ]
@@ -96,6 +97,18 @@ function* checkWindows(quotas: Config['quotas']): Generator<Finding> {
   }
 }
 
+/** The old name of `ipfs.gc.untagged` may stand beside it only where it says the same. */
+function* checkUntagged({ ipfs }: Config, places: ReadonlyMap<string, Place>): Generator<Finding> {
+  const { deleteuntagged, untagged, grace } = ipfs.gc
+  if (deleteuntagged === undefined || !places.has('/ipfs/gc/untagged')) return
+  if (untagged === (deleteuntagged ? grace : 0)) return
+  yield finding(
+    '/ipfs/gc/deleteuntagged',
+    'ipfs.gc.deleteuntagged',
+    `${deleteuntagged} contradicts ipfs.gc.untagged: ${showDuration(untagged)}; leave out deleteuntagged, which is deprecated`
+  )
+}
+
 /** What a manifest may have at most: it is held in memory, and other registries take no more either. */
 const largestManifest = 4 * 1024 * 1024
 
@@ -113,9 +126,18 @@ export function listenAddresses({ addr, net }: Config['http']): ListenAddress[] 
   return addr.map(text => readAddress(text, net)).filter(address => address !== undefined)
 }
 
+function* untaggedAdvice({ ipfs }: Config): Generator<string> {
+  const { deleteuntagged, grace } = ipfs.gc
+  if (deleteuntagged === undefined) return
+  const instead =
+    deleteuntagged && grace > 0 ? `write ipfs.gc.untagged: ${showDuration(grace)} instead` : 'leave it out'
+  yield `ipfs.gc.deleteuntagged is deprecated; ${instead}`
+}
+
 /** What an operator should know although the node starts. */
 export function* advice(config: Config): Generator<string> {
   yield* judge(() => accessAdvice(config))
+  yield* judge(() => untaggedAdvice(config))
   yield* judge(() => targetAdvice(config))
 }
 

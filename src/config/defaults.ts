@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { isAbsolute, join } from 'node:path'
+import { readDuration } from './duration.ts'
 import type { Environment } from './environment.ts'
 import type { Node } from './tree.ts'
 
@@ -37,6 +38,13 @@ export function fillDefaults(config: Record<string, unknown>, circumstances: Cir
   }
   const deletion = sectionOf(config, 'storage', 'delete')
   if (deletion !== undefined) deletion.enabled ??= !hasFile
+
+  const gc = sectionOf(config, 'ipfs', 'gc')
+  if (gc?.deleteuntagged === true) {
+    const { grace = '24h' } = gc
+    // A grace that is none is told of itself.
+    if (typeof grace === 'string' && readDuration(grace) !== undefined) gc.untagged ??= grace
+  }
 
   const check = sectionOf(config, 'health', 'storagedriver')
   if (check !== undefined) {

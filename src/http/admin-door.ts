@@ -37,7 +37,7 @@ export function createAdminApp(components: AdminComponents, prefix: string): Fas
   })
   // A body may not pause; the work it asks for may take hours without a word.
   app.addHook('preHandler', async request => void request.raw.setTimeout(0))
-  app.register(async scope => addControlRoutes(scope, components), { prefix: `${prefix}/admin/v1` })
+  app.register(async scope => addControlRoutes(scope, components, who), { prefix: `${prefix}/admin/v1` })
   return app
 }
 

@@ -5,7 +5,7 @@ import type { Audited } from './audit.ts'
 /** Who asks, and from where. */
 export type WhoAdministers = (request: FastifyRequest) => Pick<AuditEntry, 'subject' | 'from'>
 
-const operatorByControl: WhoAdministers = () => ({ subject: 'operator', from: 'control' })
+export const operatorByControl: WhoAdministers = () => ({ subject: 'operator', from: 'control' })
 
 /**
  * Everything that administers the node is an entry of the audit log, whichever door it comes by; what only reads is none,
@@ -33,14 +33,14 @@ export function auditControl(app: FastifyInstance, audit: AuditLog, who: WhoAdmi
 }
 
 function onlyReads({ method, url }: FastifyRequest): boolean {
-  return method === 'GET' || method === 'HEAD' || /\/inspect(?:\?|$)/.test(url)
+  return method === 'GET' || method === 'HEAD' || /\/(?:inspect|plan)(?:\?|$)/.test(url)
 }
 
 function aboutRequest({ url, body }: FastifyRequest): Pick<Audited, 'action'> & Partial<AuditEntry> {
   // A target in absolute form may hold a password.
   const path = url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*|\?.*$/gis, '').slice(0, 100)
   const repository = textOf(body, 'repository')
-  if (path.endsWith('/rm')) {
+  if (/\/rm(?:\/tag|\/all)?$/.test(path)) {
     const reference = textOf(body, 'tag') ?? textOf(body, 'digest')
     return { action: 'delete', ...(repository && { repository }), ...(reference && { reference }) }
   }

@@ -6,6 +6,7 @@ import type { AbortOptions, Log } from '../registry/ports.ts'
 import type { Page, PageRequest, Registry } from '../registry/registry.ts'
 import { auditControl, type WhoAdministers } from './audit-control.ts'
 import { addQuarantineRoutes } from './control/quarantine.ts'
+import { addRemovalRoutes } from './control/removals.ts'
 import { addTokenRoutes, type TokenRoutesComponents } from './control/tokens.ts'
 import {
   controlProtocol,
@@ -67,7 +68,8 @@ export function createControlFastify({ log, audit }: ControlComponents, who?: Wh
 }
 
 /** The control protocol, for those whom the door lets in. */
-export function addControlRoutes(app: FastifyInstance, { registry, node, access }: ControlComponents): void {
+export function addControlRoutes(app: FastifyInstance, components: ControlComponents, who?: WhoAdministers): void {
+  const { registry, node, access } = components
   app.get('/version', async (): Promise<VersionResponse> => ({ version: node.version, protocol: controlProtocol }))
   app.get('/id', async () => node.identity())
   app.get('/listeners', async (): Promise<ListenersResponse> => ({ listeners: (await node.listeners?.()) ?? [] }))
@@ -86,9 +88,11 @@ export function addControlRoutes(app: FastifyInstance, { registry, node, access 
   })
   app.post<{ Body: GcRequest }>('/gc', { schema: { body: GcRequest } }, (request, reply) =>
     streamLines(reply, async (lines, signal) => {
+      const { deleteUntagged, ...options } = request.body
       const onProgress = (progress: object) => lines.offer({ progress })
       const onWait = (waiting: number) => lines.offer({ waiting })
-      await lines.write({ result: await registry.collectGarbage({ ...request.body, signal, onProgress, onWait }) })
+      const old = deleteUntagged === true ? { untaggedMs: 0 } : {}
+      await lines.write({ result: await registry.collectGarbage({ ...old, ...options, signal, onProgress, onWait }) })
     })
   )
   app.post<{ Body: ScrubRequest }>('/scrub', { schema: { body: ScrubRequest } }, (request, reply) =>
@@ -101,6 +105,7 @@ export function addControlRoutes(app: FastifyInstance, { registry, node, access 
     })
   )
   addQuarantineRoutes(app, registry)
+  addRemovalRoutes(app, components, who)
   if (access !== undefined) addTokenRoutes(app, access)
 }
 

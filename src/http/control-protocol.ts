@@ -1,11 +1,19 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { OciErrorEntry, Reason } from '../errors.ts'
-import type { Damage, GcReport, Incomplete, Inspection, ScrubReport } from '../registry/registry.ts'
+import type {
+  Damage,
+  GcReport,
+  Incomplete,
+  Inspection,
+  RepositoryRemoval,
+  ScrubReport,
+  UntaggedManifest
+} from '../registry/registry.ts'
 
 /**
  * What the command line and a running node say to each other: HTTP/1.1 over a unix socket that only the node's owner can
- * open, or below `<prefix>/admin/v1` of the registry's address with a credential that has `admin`. Streams are NDJSON, one {@link ListLine}, {@link GcLine} or {@link ScrubLine} a line; the last line of a `gc` or
- * `scrub` has a `result` or an `error`, and a stream that breaks off without one was cut.
+ * open, or below `<prefix>/admin/v1` of the registry's address with a credential that has `admin`. Streams are NDJSON, one value a line; the last line of work has a
+ * `result` or an `error`, and a stream that breaks off without one was cut.
  *
  * | request | body | response |
  * |---|---|---|
@@ -16,7 +24,13 @@ import type { Damage, GcReport, Incomplete, Inspection, ScrubReport } from '../r
  * | `GET /ls` | | {@link ListLine}s, every repository |
  * | `GET /ls?repository=<name>` | | {@link ListLine}s, every tag of it |
  * | `POST /inspect` | {@link ImageRequest} | {@link InspectResponse} |
- * | `POST /rm` | {@link ImageRequest} | 204 |
+ * | `GET /untagged` | | {@link UntaggedLine}s |
+ * | `GET /untagged?repository=<name>` | | {@link UntaggedLine}s of that repository |
+ * | `POST /rm` | {@link ImageRequest} | 204; of a tag, its manifest stays |
+ * | `POST /rm/plan` | {@link TagsRequest} | `TagRemovalPlan` |
+ * | `POST /rm/tag` | {@link RemoveTagRequest} | `TagRemoval` |
+ * | `POST /rm/all/plan` | {@link RepositoryRequest} | `RepositoryRemovalPlan` |
+ * | `POST /rm/all` | {@link RepositoryRequest} | {@link RemoveRepositoryLine}s |
  * | `POST /gc` | {@link GcRequest} | {@link GcLine}s |
  * | `POST /scrub` | {@link ScrubRequest} | {@link ScrubLine}s |
  * | `/tokens` | | see {@link ./control/token-protocol.ts} |
@@ -67,8 +81,38 @@ export const ImageRequest = Type.Union(
 )
 export type ImageRequest = Static<typeof ImageRequest>
 
+/** Tags of one repository, of which it is asked what would go with them. */
+export const TagsRequest = Type.Object(
+  { repository: Type.String(), tags: Type.Array(Type.String(), { minItems: 1, maxItems: 1000 }) },
+  { additionalProperties: false }
+)
+export type TagsRequest = Static<typeof TagsRequest>
+
+export const RemoveTagRequest = Type.Object(
+  {
+    repository: Type.String(),
+    tag: Type.String(),
+    /** What it has to name. */
+    digest: Type.Optional(Type.String())
+  },
+  { additionalProperties: false }
+)
+export type RemoveTagRequest = Static<typeof RemoveTagRequest>
+
+export const RepositoryRequest = Type.Object({ repository: Type.String() }, { additionalProperties: false })
+export type RepositoryRequest = Static<typeof RepositoryRequest>
+
+const milliseconds = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+
 export const GcRequest = Type.Object(
-  { dryRun: Type.Optional(Type.Boolean()), deleteUntagged: Type.Optional(Type.Boolean()) },
+  {
+    dryRun: Type.Optional(Type.Boolean()),
+    graceMs: Type.Optional(milliseconds),
+    force: Type.Optional(Type.Boolean()),
+    untaggedMs: Type.Optional(milliseconds),
+    /** As `untaggedMs: 0`; what command lines of 0.1.0 send. */
+    deleteUntagged: Type.Optional(Type.Boolean())
+  },
   { additionalProperties: false }
 )
 export type GcRequest = Static<typeof GcRequest>
@@ -82,6 +126,8 @@ export interface ErrorLine {
 }
 
 export type ListLine = { repository: string } | { tag: string } | ErrorLine
+export type UntaggedLine = { untagged: UntaggedManifest } | ErrorLine
+export type RemoveRepositoryLine = { progress: RepositoryRemoval } | { result: RepositoryRemoval } | ErrorLine
 /** `waiting`: manifests read so far before it can begin. */
 export type GcLine = { waiting: number } | { progress: GcReport } | { result: GcReport } | ErrorLine
 export type ScrubLine =

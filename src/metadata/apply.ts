@@ -6,7 +6,7 @@ import { hexOf, keys, prefixes } from './keys.ts'
 import type { Layer } from './layer.ts'
 import { deleteLoss, forgetUnheld, putLoss } from './losses.ts'
 import { decode, encode } from './records.ts'
-import { deleteLink, deleteRevision, putLink, putRevision } from './usage.ts'
+import { deleteLink, deleteRevision, putLink, putRevision, useRevision } from './usage.ts'
 import type { View } from './view.ts'
 
 /** What the store itself records beside the mutations of its port. */
@@ -85,12 +85,14 @@ async function applyToRepository(layer: Layer, view: View, change: RepositoryCha
     case 'deleteRevision':
       await deleteRevision(layer, view, repository, change.digest)
       return leaveHolders(layer, view, repository, change.digest)
+    case 'useRevision':
+      return useRevision(layer, view, repository, change.digest, change.at)
     case 'putTag':
-      await untag(layer, view, repository, change.tag)
+      await untag(layer, view, repository, change.tag, change.record)
       layer.put(keys.tag(repository, change.tag), encode.tag(change.record))
       return layer.put(keys.tagged(repository, change.record.digest, change.tag), '')
     case 'deleteTag':
-      await untag(layer, view, repository, change.tag)
+      await untag(layer, view, repository, change.tag, { at: change.at })
       return layer.del(keys.tag(repository, change.tag))
     case 'putReference':
       return layer.put(keys.reference(repository, change.child, change.parent), '')
@@ -113,9 +115,19 @@ async function leaveHolders(layer: Layer, view: View, repository: string, digest
   await forgetUnheld(layer, view, digest)
 }
 
-async function untag(layer: Layer, view: View, repository: string, tag: string): Promise<void> {
+/** The tag no longer names what it did; `next` says since when, and what it names instead. */
+async function untag(
+  layer: Layer,
+  view: View,
+  repository: string,
+  tag: string,
+  next: { at: number; digest?: Digest }
+): Promise<void> {
   const record = await view.text(keys.tag(repository, tag))
-  if (record !== undefined) layer.del(keys.tagged(repository, decode.tag(record).digest, tag))
+  if (record === undefined) return
+  const { digest } = decode.tag(record)
+  layer.del(keys.tagged(repository, digest, tag))
+  if (digest !== next.digest) await useRevision(layer, view, repository, digest, next.at)
 }
 
 async function putBlocks(layer: Layer, home: BlockHome, blocks: Iterable<BlockEntry>): Promise<void> {

@@ -1,5 +1,6 @@
 import type {
   AbstractChainedBatchWriteOptions,
+  AbstractIterator,
   AbstractIteratorOptions,
   AbstractKeyIteratorOptions,
   AbstractLevel
@@ -53,6 +54,7 @@ export class Database {
   /** What these keys were before, read before closing. */
   #before: Map<string, Value | undefined> | undefined
   #closed = true
+  #openings = 0
 
   constructor(components: DatabaseComponents) {
     const getSync: unknown = Reflect.get(components.level.supports, 'getSync')
@@ -105,6 +107,26 @@ export class Database {
     } catch (error) {
       throw explainUse(this.#folder, 'reading', error)
     }
+  }
+
+  /** Grows whenever the database was opened: iterators of before are void. */
+  get openings(): number {
+    return this.#openings
+  }
+
+  /** The caller's to close. Only within {@link reading}. */
+  iterator(range: KeyRange, values: boolean): AbstractIterator<Level, string, string> {
+    const options: AbstractIteratorOptions<string, string> & { highWaterMarkBytes: number } = {
+      ...range,
+      values,
+      highWaterMarkBytes: CHUNK_BYTES
+    }
+    return this.#level.iterator(options)
+  }
+
+  /** Reads while the database is open, which it stays until the read is over. */
+  async reading<T>(read: () => Promise<T>): Promise<T> {
+    return this.#read(read)
   }
 
   /** Which of the keys exist, in their order. */
@@ -187,6 +209,7 @@ export class Database {
   }
 
   async #openLevel(): Promise<void> {
+    this.#openings++
     await this.#level.open().catch(error => {
       throw storageError(error)
     })

@@ -41,6 +41,10 @@ async function holds(view: View, condition: Precondition): Promise<boolean> {
       if (bytes === undefined || condition.bytes === undefined) return bytes === condition.bytes
       return Buffer.from(bytes).equals(condition.bytes)
     }
+    case 'revisionUsed': {
+      const revision = await view.text(keys.revision(condition.repository, condition.digest))
+      return revision !== undefined && decode.revision(revision).used === condition.used
+    }
     case 'untagged': {
       const { repository, digest, except = [] } = condition
       const besides = new Set(except.map(tag => keys.tagged(repository, digest, tag)))

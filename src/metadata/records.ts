@@ -25,7 +25,7 @@ export const encode = {
   /** @param size bytes that the link counts for its repository */
   link: (record: LinkRecord, size?: number): string => JSON.stringify({ at: record.at, size }),
   revision: (record: RevisionRecord): string =>
-    JSON.stringify({ mediaType: record.mediaType, size: record.size, at: record.at }),
+    JSON.stringify({ mediaType: record.mediaType, size: record.size, at: record.at, used: record.used }),
   tag: (record: TagRecord): string => JSON.stringify({ digest: record.digest, at: record.at }),
   referrer: (descriptor: ReferrerDescriptor): string => JSON.stringify(descriptor),
   image: (record: ImageRecord): string => JSON.stringify({ root: record.root.toString(), dagSize: record.dagSize }),

@@ -21,7 +21,8 @@ import type {
   RevisionRecord,
   TagRecord,
   UnplacedBlob,
-  UploadRecord
+  UploadRecord,
+  WalkOptions
 } from '../registry/ports.ts'
 import { RecordCache } from './cache.ts'
 import { Committer } from './committer.ts'
@@ -31,6 +32,7 @@ import { entriesUnder, isBlank, keysUnder, pairsUnder, repositories } from './li
 import { type MigrateInit, migrate } from './migrate.ts'
 import { decode } from './records.ts'
 import { LevelTokenStore } from './token-store.ts'
+import { looseBlobs, looseLinks, unheldManifests, unnamedRevisions } from './walk.ts'
 
 export interface LevelMetadataInit extends MigrateInit {
   /** Bytes of records and manifests kept decoded. Default 32 MiB. */
@@ -237,6 +239,24 @@ export class LevelMetadata implements MetadataStore {
   async *losses(kind: LossKind, options?: PageOptions): AsyncGenerator<{ digest: Digest; record: LossRecord }> {
     for await (const [digest, value] of entriesUnder(this.#database, prefixes.losses(kind), options))
       yield { digest: digest as Digest, record: decode.loss(value) }
+  }
+
+  // Walks
+
+  unnamedRevisions(options?: WalkOptions & { repository?: string }) {
+    return unnamedRevisions(this.#database, options)
+  }
+
+  looseLinks(options?: WalkOptions & { repository?: string }) {
+    return looseLinks(this.#database, options)
+  }
+
+  looseBlobs(options?: WalkOptions) {
+    return looseBlobs(this.#database, options)
+  }
+
+  unheldManifests(options?: WalkOptions) {
+    return unheldManifests(this.#database, options)
   }
 
   // Commits

@@ -52,6 +52,19 @@ export async function putRevision(
   await addUsage(layer, view, repository, record.size - (before?.size ?? 0))
 }
 
+/** A manifest that the repository does not hold stays so. */
+export async function useRevision(
+  layer: Layer,
+  view: View,
+  repository: string,
+  digest: Digest,
+  at: number
+): Promise<void> {
+  const before = await revision(view, repository, digest)
+  if (before === undefined || (before.used ?? Number.NEGATIVE_INFINITY) >= at) return
+  layer.put(keys.revision(repository, digest), encode.revision({ ...before, used: at }))
+}
+
 /** The revision alone, as {@link deleteLink}. */
 export async function deleteRevision(layer: Layer, view: View, repository: string, digest: Digest): Promise<void> {
   const before = await revision(view, repository, digest)

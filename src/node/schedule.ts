@@ -17,7 +17,7 @@ export function scheduleMaintenance(registry: Registry, config: Config, log: Log
     if (uploadpurging.enabled)
       every(uploadpurging.interval, 'purge of uploads', signal => purge(registry, uploadpurging, log, signal))
     every(gc.interval, 'garbage collection', async signal => {
-      const report = await registry.collectGarbage({ deleteUntagged: gc.deleteuntagged, signal })
+      const report = await registry.collectGarbage({ signal })
       log.info(report, 'garbage collected')
     })
   }

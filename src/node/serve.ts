@@ -55,7 +55,8 @@ export async function serveNode(config: Config, init: ServeInit): Promise<Served
   const { log, signal } = init
   const closers = new Closers()
   try {
-    const node = closers.add(await openNode(config, { log, command: 'serve', create: true }), it => it.close())
+    const opening = { log, command: 'serve', create: true, serving: true }
+    const node = closers.add(await openNode(config, opening), it => it.close())
     signal?.throwIfAborted()
     const running = { subject: 'operator', reference: init.version, outcome: 'allowed' } as const
     node.audit?.record({ ...running, action: 'start' })

@@ -13,12 +13,19 @@ export function registryInit(config: Config): RegistryInit {
     ...(quotaOf && { quotaOf }),
     verifyReads: config.ipfs.verify.reads,
     graceMs: config.ipfs.gc.grace,
+    ...untaggedAge(config.ipfs.gc),
     sparse: manifests.sparse,
     platforms: disabled ? 'none' : requiredPlatforms(manifests.indexes)
   }
   if (disabled) return init
   const { allow, deny } = manifests.urls
   return { ...init, urls: { allow: allow.map(compilePattern), deny: deny.map(compilePattern) } }
+}
+
+/** `0s` keeps untagged manifests for ever; the old switch takes them with the grace period, also where that is none. */
+function untaggedAge({ grace, untagged, deleteuntagged }: Config['ipfs']['gc']): Pick<RegistryInit, 'untaggedMs'> {
+  if (deleteuntagged === true) return { untaggedMs: grace }
+  return untagged > 0 ? { untaggedMs: untagged } : {}
 }
 
 function requiredPlatforms(indexes: Config['validation']['manifests']['indexes']): RequiredPlatforms {

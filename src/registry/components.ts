@@ -32,6 +32,10 @@ export interface RegistryInit {
   verifyReads?: 'changed' | 'always'
   /** ms a link or manifest is safe from GC after it was last relied on. Default 24 h. */
   graceMs?: number
+  /** ms after its last use at which a manifest goes that no tag, index or subject leads to. Default: it never does. */
+  untaggedMs?: number
+  /** Whether requests come in while the use cases run. Default true. */
+  serving?: boolean
   /** Upload sessions open at once. Default 10,000. */
   maxUploads?: number
   /** What a manifest may reference without it being here. Default `none`. */
@@ -64,7 +68,8 @@ export interface FetchInit {
 
 /** Components and settings as the use cases share them. */
 export interface Registration extends RegistryComponents {
-  init: Required<Omit<RegistryInit, 'urls' | 'quotaOf' | 'fetch'>> & Pick<RegistryInit, 'urls' | 'quotaOf'>
+  init: Required<Omit<RegistryInit, 'urls' | 'quotaOf' | 'fetch' | 'untaggedMs'>> &
+    Pick<RegistryInit, 'urls' | 'quotaOf' | 'untaggedMs'>
   /** One writer a digest: commit, deletion and quarantine of the same blob never interleave. */
   blobLocks: KeyedLock
   /** One writer an upload session. */

@@ -18,14 +18,17 @@ import { KeyedLock } from './keyed-lock.ts'
 import { listReferrers, listRepositories, listTags } from './lists.ts'
 import { countDamage, listAside, removeAside } from './maintenance/aside.ts'
 import { collectGarbage, exclusive } from './maintenance/gc.ts'
+import { listUntagged } from './maintenance/list-untagged.ts'
 import { confirmRot } from './maintenance/quarantine.ts'
 import { recover } from './maintenance/recover.ts'
+import { planRepositoryRemoval, removeRepository } from './maintenance/remove-repository.ts'
+import { planTagRemoval, removeTag } from './maintenance/remove-tag.ts'
 import { scrub } from './maintenance/scrub.ts'
 import { deleteManifest } from './manifests/delete.ts'
 import { deleteTag } from './manifests/delete-tag.ts'
 import { getManifest } from './manifests/get.ts'
 import { putManifest } from './manifests/put.ts'
-import { ReferenceUpgrade } from './manifests/reference-upgrade.ts'
+import { ReferenceUpgrade, type WaitOptions } from './manifests/reference-upgrade.ts'
 import type { AbortOptions } from './ports.ts'
 import type { GcOptions, Registry } from './registry.ts'
 import { appendUpload } from './uploads/append.ts'
@@ -57,6 +60,7 @@ export async function openRegistry(components: RegistryComponents, init: Registr
     init: {
       verifyReads: 'changed',
       graceMs: day,
+      serving: true,
       maxUploads: 10_000,
       sparse: 'none',
       platforms: 'all',
@@ -94,6 +98,8 @@ function abortable({ signal }: AbortOptions = {}): AbortOptions {
 
 function assemble(registration: Registration, sessions: OpenSessions, fetches: Fetches): Registry {
   const waited = new KeyedLock()
+  // Until references are complete, their absence says nothing: what takes away what nothing leads to waits for that.
+  const settled = async (options?: WaitOptions) => registration.references.finished(options)
   const collect = exclusive('garbage collection', (options?: GcOptions) => collectGarbage(registration, options))
   return {
     statBlob: (...args) => statBlob(registration, ...args),
@@ -112,13 +118,26 @@ function assemble(registration: Registration, sessions: OpenSessions, fetches: F
     putManifest: (...args) => putManifest(registration, ...args),
     deleteManifest: (...args) => deleteManifest(registration, ...args),
     deleteTag: (...args) => deleteTag(registration, ...args),
+    planTagRemoval: async (repository, tags, options) => {
+      await settled(options)
+      return planTagRemoval(registration, repository, tags, options)
+    },
+    removeTag: async (repository, tag, options) => {
+      await settled(options)
+      return removeTag(registration, repository, tag, options)
+    },
+    planRepositoryRemoval: (...args) => planRepositoryRemoval(registration, ...args),
+    removeRepository: async (repository, options) => {
+      await settled(options)
+      return removeRepository(registration, repository, options)
+    },
+    untagged: options => listUntagged(registration, options),
     listTags: (...args) => listTags(registration, ...args),
     listRepositories: (...args) => listRepositories(registration, ...args),
     listReferrers: (...args) => listReferrers(registration, ...args),
     inspect: (...args) => inspect(registration, ...args),
     collectGarbage: async options => {
-      // Until then the absence of a reference says nothing.
-      const hadToWait = await registration.references.finished(options)
+      const hadToWait = await settled(options)
       // Who waited is not refused because another who did was first.
       return hadToWait ? waited.run('', () => collect(options), abortable(options)) : collect(options)
     },

@@ -1,9 +1,9 @@
 import { RegistryError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
-import { type Descriptor, readManifest } from '../oci/manifest.ts'
+import { type Descriptor, readManifest, referencedDescriptors } from '../oci/manifest.ts'
 import { openRecord } from './blobs/open.ts'
 import type { Registration } from './components.ts'
-import { getManifest } from './manifests/get.ts'
+import { findManifest } from './manifests/get.ts'
 import { leafHashes } from './manifests/leaf-hashes.ts'
 import type { AbortOptions } from './ports.ts'
 import type { InspectedLayer, Inspection } from './registry.ts'
@@ -18,7 +18,7 @@ export async function inspect(
   reference: { tag: string } | { digest: Digest },
   options?: AbortOptions
 ): Promise<Inspection> {
-  const reading = await getManifest(registration, repository, reference, options)
+  const reading = await findManifest(registration, repository, reference, options)
   const { digest, mediaType, bytes, size } = reading
   const manifest = readManifest(bytes, mediaType)
   const own = registration.dags.file({ size, leaves: leafHashes(bytes) })
@@ -70,7 +70,8 @@ async function inspectChild(
           mediaType,
           digest,
           size,
-          cid: registration.dags.file({ size: bytes.length, leaves: leafHashes(bytes) }).root.toString()
+          cid: registration.dags.file({ size: bytes.length, leaves: leafHashes(bytes) }).root.toString(),
+          total: totalSize(bytes, held?.mediaType ?? mediaType)
         }),
     ...(child.platform === undefined ? {} : { platform: child.platform }),
     ...(image === undefined ? {} : { imageCid: image.root.toString() })
@@ -86,6 +87,10 @@ async function inspectAbsent(
 ): Promise<InspectedLayer> {
   const { mediaType, digest, size } = child
   return held ? { mediaType, digest, size, lost: true } : await inspectBlob(registration, child, options)
+}
+
+function totalSize(bytes: Uint8Array, mediaType: string): number {
+  return referencedDescriptors(readManifest(bytes, mediaType)).reduce((sum, { size }) => sum + size, bytes.length)
 }
 
 async function inspectConfig(

@@ -37,8 +37,14 @@ export interface RevisionRecord {
   /** `Content-Type` of the push: two repositories may hold the same bytes under different types. */
   mediaType: string
   size: number
-  /** ms since epoch. */
+  /** When it was pushed last, ms since epoch. */
   at: number
+  /**
+   * When it was pushed, lost a tag or an index above it, or was pulled by its digest, whichever came last; ms since epoch,
+   * pulls to a day. An untagged manifest is as old as this says. Absent in records of before there was this field, which do
+   * not say when the manifest lost its tags.
+   */
+  used?: number
 }
 
 export interface TagRecord {
@@ -122,8 +128,12 @@ export type Mutation =
   | { type: 'deleteManifest'; digest: Digest }
   | { type: 'putRevision'; repository: string; digest: Digest; record: RevisionRecord }
   | { type: 'deleteRevision'; repository: string; digest: Digest }
+  /** Sets {@link RevisionRecord.used}, never to an earlier time; nothing where the repository does not hold the manifest. */
+  | { type: 'useRevision'; repository: string; digest: Digest; at: number }
+  /** The manifest that the tag named before was used until `record.at`. */
   | { type: 'putTag'; repository: string; tag: string; record: TagRecord }
-  | { type: 'deleteTag'; repository: string; tag: string }
+  /** The manifest that the tag named was used until `at`, ms since epoch. */
+  | { type: 'deleteTag'; repository: string; tag: string; at: number }
   | { type: 'putReference'; repository: string; child: Digest; parent: Digest }
   | { type: 'deleteReference'; repository: string; child: Digest; parent: Digest }
   | { type: 'putReferrer'; repository: string; subject: WellFormedDigest; descriptor: ReferrerDescriptor }
@@ -157,6 +167,8 @@ export type Precondition =
   | { type: 'manifestIs'; digest: Digest; bytes: Uint8Array | undefined }
   /** The repository holds the manifest under this media type; `undefined`: not at all. */
   | { type: 'revisionIs'; repository: string; digest: Digest; mediaType: string | undefined }
+  /** {@link RevisionRecord.used} is still what was read (GC: nobody pulled or untagged it meanwhile). */
+  | { type: 'revisionUsed'; repository: string; digest: Digest; used: number | undefined }
   /** No tag of the repository points at the manifest, but perhaps some of these. */
   | { type: 'untagged'; repository: string; digest: Digest; except?: readonly string[] }
   /** The tag points at `digest`; `undefined` means that the tag does not exist. `'any'` means it exists. */
@@ -192,6 +204,20 @@ export interface PageOptions extends AbortOptions {
 export interface RepositoryOptions extends PageOptions {
   /** Only names that begin with one of these, which are in byte order and none the beginning of another. Default: all. */
   under?: readonly string[]
+}
+
+/**
+ * How firmly something is kept by what names it, weakest first: not at all (what names it is going), by what is spared for
+ * now because it is recent, by a manifest that no tag leads to, or by anything else.
+ */
+export const holds = { none: 0, recent: 1, untagged: 2, firm: 3 } as const
+export type Hold = (typeof holds)[keyof typeof holds]
+
+export interface WalkOptions extends AbortOptions {
+  /** How firmly a repository's manifest (or holding) of that digest keeps what it names. Default: everything is firm. */
+  holdOf?: (repository: string, digest: Digest) => Hold
+  /** Called now and then, since a walk may go far between two items. */
+  advanced?: () => void
 }
 
 /** A blob whose durable record exists while its staged file may still wait to be renamed into place (after a crash). */
@@ -247,6 +273,22 @@ export interface MetadataStore {
   manifests(options?: PageOptions): AsyncIterable<Digest>
   uploads(options?: PageOptions): AsyncIterable<{ id: string; record: UploadRecord }>
   losses(kind: LossKind, options?: PageOptions): AsyncIterable<{ digest: Digest; record: LossRecord }>
+
+  // Walks for garbage collection: two or three ordered lists read side by side, so their cost is that of reading the lists
+  // once. What is committed meanwhile may or may not be seen: what an item says is to be a precondition of what is done.
+
+  /** Manifests that neither a tag nor another manifest of their repository names, by repository and digest. */
+  unnamedRevisions(
+    options?: WalkOptions & { repository?: string }
+  ): AsyncIterable<{ repository: string; digest: Digest; record: RevisionRecord }>
+  /** Links that no manifest of their repository keeps firmly, with what keeps them most, by repository and digest. */
+  looseLinks(
+    options?: WalkOptions & { repository?: string }
+  ): AsyncIterable<{ repository: string; digest: Digest; record: LinkRecord; hold: Hold }>
+  /** Blobs that no repository holds firmly, with what holds them most. */
+  looseBlobs(options?: WalkOptions): AsyncIterable<{ digest: Digest; size: number; hold: Hold }>
+  /** Stored manifests that no repository holds. */
+  unheldManifests(options?: WalkOptions): AsyncIterable<Digest>
 
   /** Blobs committed whose file may not have reached its final place (written by `putBlob`, until {@link placed}). */
   unplaced(options?: AbortOptions): AsyncIterable<UnplacedBlob>

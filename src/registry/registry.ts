@@ -129,26 +129,111 @@ export interface PageRequest extends AbortOptions {
   maxBytes?: number
 }
 
+/** What garbage collection left for one reason. */
+export interface Spared {
+  /** Manifests that no tag, index or subject leads to. */
+  manifests: number
+  /** Blobs that nothing else keeps. */
+  blobs: number
+  /** Bytes of those blobs. */
+  bytes: number
+}
+
 export interface GcReport {
   dryRun: boolean
   /** Repository links to blobs that no manifest uses. */
   links: number
-  /** Manifests without a tag, only when asked to delete those. */
+  /** Manifests that no tag, index or subject led to. What a crash left of deleted ones is cleared and not counted. */
   manifests: number
   blobs: number
   /** Bytes of those blobs. */
   bytes: number
-  /** Upload sessions older than the purge age. */
-  uploads: number
+  /** What would have gone had it not been pushed or mounted a moment ago, or not been kept although no tag leads to it. */
+  spared: { recent: Spared; untagged: Spared }
+  /** Whether requests came in meanwhile. */
+  serving: boolean
+  /** ms that what was pushed or mounted was spared for. */
+  graceMs: number
+  /** ms that manifests without a tag were kept after their last use; `null` for ever. */
+  untaggedMs: number | null
+  /** There was too much to hold in memory: the figures of `spared`, and of a dry run all figures, are at least these. */
+  atLeast: boolean
 }
 
 export interface GcOptions extends AbortOptions {
   dryRun?: boolean
-  /** Delete manifests that no tag, index or referrer's subject leads to. Default false, as in distribution. */
-  deleteUntagged?: boolean
+  /**
+   * ms that what was pushed or mounted is spared for. Default: the node's. While requests are served it is at least 15
+   * minutes, or the node's where that is less, unless `force` is given: less than a push takes loses the push its blobs.
+   */
+  graceMs?: number
+  force?: boolean
+  /**
+   * ms after their last use at which manifests go that no tag, index or subject leads to; 0 takes them whatever their last
+   * use, if the grace period since their push is over. Default: the node's.
+   */
+  untaggedMs?: number
   onProgress?: (report: Readonly<GcReport>) => void
   /** It has not begun: manifests that an earlier version stored are read first, of which so many are. Called now and then. */
   onWait?: (manifests: number) => void
+}
+
+/** A manifest that goes with a tag, or would. */
+export interface RemovedManifest {
+  digest: Digest
+  mediaType: string
+  /** Bytes of the manifest. */
+  size: number
+  /** As the index above it says. */
+  platform?: unknown
+}
+
+/** Why a manifest stays when its tag goes: what else leads to it. */
+export type StaysFor = { tag: string } | { index: Digest } | { subject: Digest }
+
+export interface TagRemovalPlan {
+  /** What each tag names, in the order asked for; without `digest` there is no such tag. */
+  tags: { tag: string; digest?: Digest; stays?: StaysFor }[]
+  /** Manifests that go with the tags: at most the first hundred. */
+  manifests: RemovedManifest[]
+  /** How many there are of them. */
+  count: number
+  /** There are more than were looked at. */
+  atLeast: boolean
+}
+
+export interface TagRemoval {
+  /** What the tag named. */
+  digest: Digest
+  /** Manifests that went with the tag. */
+  manifests: number
+  /** Why the manifest it named is still there. */
+  stays?: StaysFor
+}
+
+export interface RepositoryRemovalPlan {
+  tags: number
+  manifests: number
+  /** Bytes of its blobs and manifests, those it shares with other repositories among them. */
+  bytes: number
+}
+
+export interface RepositoryRemoval {
+  tags: number
+  manifests: number
+  /** Blobs that the repository no longer holds. */
+  links: number
+}
+
+/** A manifest that no tag, index or subject leads to. */
+export interface UntaggedManifest {
+  repository: string
+  digest: Digest
+  mediaType: string
+  /** Bytes of the manifest and of everything it names directly. */
+  size: number
+  /** ms since epoch: when it was pushed, lost its last tag or was pulled by digest. Absent: before that was recorded. */
+  used?: number
 }
 
 /**
@@ -232,7 +317,12 @@ export interface Inspection {
   manifest: unknown
   config?: InspectedLayer & { content?: unknown }
   layers: InspectedLayer[]
-  manifests: (InspectedLayer & { platform?: unknown; imageCid?: string })[]
+  manifests: (InspectedLayer & {
+    platform?: unknown
+    imageCid?: string
+    /** Bytes of the manifest and of everything it names directly; absent when it is not here. */
+    total?: number
+  })[]
   subject?: WellFormedDigest
 }
 
@@ -321,6 +411,35 @@ export interface Registry {
   ): Promise<void>
   /** end-9 by tag: only the tag goes. @throws {RegistryError} MANIFEST_UNKNOWN, MANIFEST_CHANGED */
   deleteTag(repository: string, tag: string, options?: AbortOptions & { ifMatch?: IfMatch }): Promise<void>
+
+  /** What {@link removeTag} would do for each of these tags, all of them removed. Nothing is changed. */
+  planTagRemoval(repository: string, tags: readonly string[], options?: AbortOptions): Promise<TagRemovalPlan>
+  /**
+   * As `docker rmi`: the tag, then the manifest when no tag, index or subject leads to it, and with a manifest those that
+   * only it led to: children of an index, referrers. Broken off, it leaves manifests without a tag.
+   *
+   * @param options - `digest`: what the tag has to name
+   * @throws {RegistryError} MANIFEST_UNKNOWN, MANIFEST_CHANGED
+   */
+  removeTag(
+    repository: string,
+    tag: string,
+    options?: AbortOptions & { digest?: Digest; onManifest?: (removed: RemovedManifest) => void }
+  ): Promise<TagRemoval>
+  /** @throws {RegistryError} NAME_UNKNOWN */
+  planRepositoryRemoval(repository: string, options?: AbortOptions): Promise<RepositoryRemovalPlan>
+  /**
+   * Every tag, then every manifest and blob of the repository; what is pushed meanwhile stays. Broken off, it is gone on
+   * with by the next.
+   *
+   * @throws {RegistryError} NAME_UNKNOWN
+   */
+  removeRepository(
+    repository: string,
+    options?: AbortOptions & { onProgress?: (done: Readonly<RepositoryRemoval>) => void }
+  ): Promise<RepositoryRemoval>
+  /** Manifests that no tag, index or subject leads to, by repository and digest. */
+  untagged(options?: AbortOptions & { repository?: string }): AsyncIterable<UntaggedManifest>
 
   /** end-8. @throws {RegistryError} NAME_UNKNOWN */
   listTags(repository: string, page: PageRequest): Promise<Page<string>>

@@ -85,8 +85,83 @@ describe.each(['beside a running node', 'on the folder of a stopped node'])('%s'
     const silent = await run(['rm', 'app:v1', '--data', data])
     expect(silent).toEqual({ code: 2, stdout: '', stderr: 'pinnace: nobody is here to ask: pass --yes to remove\n' })
     const removed = await run(['rm', '--yes', 'app:v1', 'app:v9', 'app:v2', '--data', data])
-    expect(removed).toMatchObject({ code: 3, stdout: 'removed app:v1\nremoved app:v2\n' })
+    expect(removed).toMatchObject({ code: 3, stdout: 'removed app:v1 and 1 manifest\nremoved app:v2 and 1 manifest\n' })
     expect(removed.stderr).toContain('app:v9')
+  })
+
+  it('rm takes the manifest with its last tag, --keep leaves it, and ls --untagged lists what that leaves', async () => {
+    let digest = ''
+    const data = await node(async url => {
+      digest = (await pushImage(url, 'app', 'v1')).digest
+      await pushImage(url, 'app', 'v2')
+      await pushImage(url, 'other', 'v1', 'y')
+    })
+    const there = ['--data', data]
+    expect((await run(['rm', 'app:v1', '--yes', ...there])).stdout).toBe(
+      'removed app:v1; its manifest stays: app:v2 names it too\n'
+    )
+    expect((await run(['rm', 'app:v2', '--keep', '--yes', ...there])).stdout).toBe('removed app:v2\n')
+    const untagged = await run(['ls', '--untagged', ...there])
+    expect(untagged.stdout).toMatch(
+      new RegExp(`^MANIFEST +SIZE +UNUSED FOR\\napp@${digest} +2\\.86 MiB +\\d+ minutes?\\n$`)
+    )
+    const [line = ''] = (await run(['ls', 'app', '--untagged', '--json', ...there])).stdout.split('\n')
+    expect(JSON.parse(line)).toMatchObject({ repository: 'app', digest, size: 3_000_436, used: expect.any(Number) })
+    expect(await run(['ls', 'other', '--untagged', ...there])).toMatchObject({
+      code: 0,
+      stdout: '',
+      stderr: 'a tag, an index or a subject leads to every manifest\n'
+    })
+    expect((await run(['ls', 'nope', '--untagged', ...there])).code).toBe(3)
+    expect((await run(['rm', `app@${digest}`, '--yes', ...there])).stdout).toBe(`removed app@${digest}\n`)
+  })
+
+  it('rm --all takes a repository, and gc says what it spared and frees the rest', async () => {
+    const data = await node(async url => {
+      await pushImage(url, 'team/app', 'v1')
+      await pushImage(url, 'team/app', 'v2', 'y')
+      await pushImage(url, 'other', 'v1', 'z')
+    })
+    const there = ['--data', data]
+    await run(['rm', 'other:v1', '--yes', ...there])
+    expect((await run(['gc', ...there])).stdout).toBe(
+      'freed 0 blobs (0 B), 0 links, 0 manifests\nspared 2.86 MiB: pushed within 24h\n'
+    )
+    expect((await run(['rm', 'team/app', '--all', '--keep', '--yes', ...there])).code).toBe(2)
+    expect((await run(['rm', 'team/app', '--all', '--yes', ...there])).stdout).toBe(
+      'removed team/app: 2 tags, 2 manifests, 3 blobs\n'
+    )
+    expect((await run(['rm', 'team/app', '--all', '--yes', ...there])).code).toBe(3)
+    const options = ['--grace', '0s', '--force', ...there]
+    expect((await run(['gc', '--dry-run', ...options])).stdout).toMatch(/^would free 4 blobs \(8\.58 MiB\), 2 links/)
+    expect((await run(['gc', ...options])).stdout).toMatch(/^freed 4 blobs \(8\.58 MiB\), 2 links/)
+  })
+
+  it('gc says where it did not do what it was asked', async () => {
+    const data = await node(url => pushImage(url, 'app', 'v1'))
+    const there = ['--data', data]
+    const grace = await run(['gc', '--grace', '0s', ...there])
+    if (running)
+      expect(grace.stderr).toMatch(/^pinnace: the node serves, so .* in the last 15m was spared; with --force/)
+    else expect(grace.stderr).toBe('')
+    expect(JSON.parse((await run(['gc', '--grace', '0s', '--json', ...there])).stdout)).toMatchObject({
+      serving: running,
+      graceMs: running ? 900_000 : 0
+    })
+    const { stderr } = await run(['gc', ...there], { REGISTRY_IPFS_GC_GRACE: '1h' })
+    expect(stderr).toBe(
+      running
+        ? 'pinnace: REGISTRY_IPFS_GC_GRACE is read when a node starts, and the running one has 24h: pass --grace 1h\n'
+        : ''
+    )
+    for (const args of [
+      ['--force'],
+      ['--grace', '1d'],
+      ['--untagged', 'never'],
+      ['--untagged', '1h', '--delete-untagged']
+    ]) {
+      expect({ args, code: (await run(['gc', ...args, ...there])).code }).toEqual({ args, code: 2 })
+    }
   })
 
   it('rm by digest takes the tags with it, and gc then frees the bytes', async () => {

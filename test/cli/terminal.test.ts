@@ -53,12 +53,29 @@ describe.skipIf(!existsSync(script))('on a terminal (needs script of util-linux)
     const data = await temporaryFolder()
     const node = await serve(data)
     await pushImage(node.url, 'app', 'v1')
-    const refused = await onTerminal(['rm', 'app:v1', '--data', data], [[/Remove app:v1\? \[y\/N\] /, 'n\r']])
+    const refused = await onTerminal(
+      ['rm', 'app:v1', '--data', data],
+      [[/Remove app:v1 and 1 manifest\? \[y\/N\] /, 'n\r']]
+    )
     expect(refused.code).toBe(1)
     expect((await run(['inspect', 'app:v1', '--data', data])).code).toBe(0)
-    const agreed = await onTerminal(['rm', 'app:v1', '--data', data], [[/Remove app:v1\? \[y\/N\] /, 'y\r']])
+    expect(refused.shown).toMatch(/app@sha256:[0-9a-f]{64} goes: \d+ B, application\/vnd\.oci\.image\.manifest/)
+    const agreed = await onTerminal(['rm', 'app:v1', '--data', data], [[/1 manifest\? \[y\/N\] /, 'y\r']])
     expect(agreed.code).toBe(0)
     expect((await run(['inspect', 'app:v1', '--data', data])).code).toBe(3)
+    expect(await stop(node)).toBe(0)
+  })
+
+  it('rm --all says how much it is before it asks', async () => {
+    const data = await temporaryFolder()
+    const node = await serve(data)
+    await pushImage(node.url, 'app', 'v1')
+    const { code, shown } = await onTerminal(
+      ['rm', 'app', '--all', '--data', data],
+      [[/Remove everything in app\? \[y\/N\] /, 'y\r']]
+    )
+    expect({ code, shown }).toEqual({ code: 0, shown: expect.stringMatching(/app: 1 tag, 1 manifest, 2\.86 MiB/) })
+    expect((await run(['ls', '--data', data])).stdout).toBe('')
     expect(await stop(node)).toBe(0)
   })
 

@@ -75,7 +75,15 @@ function isRequired(schema: TSchema): boolean {
 
 /** One way to sign in at most, all it needs, and no open door beside it. */
 export function agreeing(value: unknown): unknown {
-  return withOneCertificate(withOneSignIn(value))
+  return withOneCertificate(withOneSignIn(withOneAge(value)))
+}
+
+/** The deprecated name of `ipfs.gc.untagged` alone. */
+function withOneAge(value: unknown): unknown {
+  if (!isRecord(value) || !isRecord(value.ipfs) || !isRecord(value.ipfs.gc)) return value
+  const { untagged, ...gc } = value.ipfs.gc
+  if (untagged === undefined || gc.deleteuntagged === undefined) return value
+  return { ...value, ipfs: { ...value.ipfs, gc } }
 }
 
 /** Certificates from files or from an authority, over TCP. */

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import {
   type BlockEntry,
+  holds,
   type LossKind,
   type MetadataStore,
   type Mutation,
@@ -199,7 +200,7 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
       await store.commit([
         { type: 'deleteBlob', digest: a },
         { type: 'deleteLink', repository: 'r', digest: a },
-        { type: 'deleteTag', repository: 'r', tag: 't' },
+        { type: 'deleteTag', repository: 'r', tag: 't', at: 9 },
         { type: 'deleteRevision', repository: 'r', digest: b },
         { type: 'deleteManifest', digest: b },
         { type: 'deleteImage', digest: b },
@@ -217,7 +218,7 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
 
     it('deletes what is absent without complaint', async () => {
       await store.commit([
-        { type: 'deleteTag', repository: 'r', tag: 't' },
+        { type: 'deleteTag', repository: 'r', tag: 't', at: 9 },
         { type: 'deleteLink', repository: 'r', digest: a },
         { type: 'deleteBlocks', home: `blob:${a}`, multihashes: [multihash('x')] }
       ])
@@ -232,6 +233,124 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
       expect(await collect(store.tagsOf('r', a))).toEqual([])
       expect(await collect(store.tagsOf('r', b))).toEqual([])
       expect(await collect(store.tagsOf('r', c))).toEqual(['t'])
+    })
+  })
+
+  describe('use of a manifest', () => {
+    const used = async (of: Digest) => (await store.revision('r', of))?.used
+
+    it('ends when a tag goes or moves on, and only then', async () => {
+      await store.commit([putRevision('r', a), putRevision('r', b), putTag('r', 't', a), putTag('r', 'u', a)])
+      await store.commit([putTag('r', 't', a)])
+      expect(await used(a)).toBeUndefined()
+      await store.commit([putTag('r', 't', b)])
+      expect([await used(a), await used(b)]).toEqual([7, undefined])
+      await store.commit([{ type: 'deleteTag', repository: 'r', tag: 'u', at: 9 }])
+      expect([await used(a), await used(b)]).toEqual([9, undefined])
+    })
+
+    it('never goes back, and makes no manifest', async () => {
+      await store.commit([putRevision('r', a), { type: 'useRevision', repository: 'r', digest: a, at: 20 }])
+      await store.commit([
+        { type: 'useRevision', repository: 'r', digest: a, at: 10 },
+        { type: 'useRevision', repository: 'r', digest: b, at: 10 }
+      ])
+      expect([await used(a), await store.revision('r', b)]).toEqual([20, undefined])
+      await store.commit([putTag('r', 't', a)])
+      await store.commit([
+        { type: 'deleteTag', repository: 'r', tag: 't', at: 30 },
+        { type: 'deleteRevision', repository: 'r', digest: a }
+      ])
+      expect(await store.revision('r', a)).toBeUndefined()
+    })
+  })
+
+  describe('walks', () => {
+    const reference = (repository: string, child: Digest, parent: Digest): Mutation => ({
+      type: 'putReference',
+      repository,
+      child,
+      parent
+    })
+    const many = Array.from({ length: 3000 }, (_, index) => digest(`blob ${index}`)).sort()
+
+    it('find the links that no manifest keeps, beyond any size of chunk', async () => {
+      const loose = many.filter((_, index) => index % 7 === 0 || index > 2500)
+      const kept = many.filter(of => !loose.includes(of))
+      await store.commit([
+        ...many.map(of => putLink('r', of)),
+        // Elsewhere they are referenced, which is no matter here.
+        ...many.map(of => reference('r-x', of, a)),
+        ...kept.map(of => reference('r', of, a))
+      ])
+      const found = await collect(store.looseLinks())
+      expect(found.map(link => link.digest)).toEqual(loose)
+      expect(found[0]).toEqual({ repository: 'r', digest: loose[0], record: { at: 1 }, hold: holds.none })
+      expect(await collect(store.looseLinks({ repository: 'r-x' }))).toEqual([])
+    })
+
+    it('weigh what keeps a link by all that references it', async () => {
+      const holdOf = (_repository: string, parent: Digest) =>
+        parent === a ? holds.recent : parent === b ? holds.untagged : holds.firm
+      const [one, two, three, four] = [digest('1'), digest('2'), digest('3'), digest('4')]
+      await store.commit([
+        ...[one, two, three, four].map(of => putLink('r', of)),
+        reference('r', one, a),
+        reference('r', two, a),
+        reference('r', two, b),
+        reference('r', three, a),
+        reference('r', three, c)
+      ])
+      const found = await collect(store.looseLinks({ holdOf }))
+      expect(new Map(found.map(link => [link.digest, link.hold]))).toEqual(
+        new Map([
+          [one, holds.recent],
+          [two, holds.untagged],
+          [four, holds.none]
+        ])
+      )
+    })
+
+    it('find blobs and manifests that no repository holds, and manifests that nothing names', async () => {
+      const bytes = new Uint8Array(1)
+      await store.commit([
+        putBlob(a),
+        putBlob(b),
+        putBlob(c),
+        putLink('r', a),
+        putLink('s', b),
+        { type: 'putManifest', digest: a, bytes },
+        { type: 'putManifest', digest: c, bytes },
+        ...[a, b, c].map(of => putRevision('m', of)),
+        { type: 'deleteRevision', repository: 'm', digest: c },
+        putTag('m', 't', a),
+        putRevision('r-x', b),
+        reference('r-x', b, a)
+      ])
+      expect((await collect(store.looseBlobs())).map(blob => blob.digest)).toEqual([c])
+      const holdOf = (repository: string) => (repository === 's' ? holds.recent : holds.none)
+      expect(await collect(store.looseBlobs({ holdOf }))).toEqual(
+        sorted(a, b, c).map(of => ({ digest: of, size: 3, hold: of === b ? holds.recent : holds.none }))
+      )
+      expect(await collect(store.unheldManifests())).toEqual([c])
+      const unnamed = await collect(store.unnamedRevisions())
+      expect(unnamed.map(({ repository, digest: of }) => [repository, of])).toEqual([['m', b]])
+      expect(await collect(store.unnamedRevisions({ repository: 'r-x' }))).toEqual([])
+    })
+
+    it('go on while what they found is deleted, and stop when aborted', async () => {
+      await store.commit(many.map(of => putLink('r', of)))
+      let found = 0
+      for await (const { digest: of } of store.looseLinks()) {
+        found++
+        if (found % 100 === 0) await store.commit([{ type: 'deleteLink', repository: 'r', digest: of }])
+      }
+      expect(found).toBe(many.length)
+      const controller = new AbortController()
+      const walking = (async () => {
+        for await (const _ of store.looseLinks({ signal: controller.signal })) controller.abort()
+      })()
+      await expect(walking).rejects.toHaveProperty('name', 'AbortError')
     })
   })
 
@@ -260,7 +379,7 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
       const seen: string[] = []
       for await (const { tag } of store.tags('r')) {
         seen.push(tag)
-        await store.commit([{ type: 'deleteTag', repository: 'r', tag }], [], { durable: false })
+        await store.commit([{ type: 'deleteTag', repository: 'r', tag, at: 9 }], [], { durable: false })
         if (seen.length === 120) break
       }
       expect(seen).toEqual(names.slice(0, 120))
@@ -549,6 +668,9 @@ export function metadataStoreContract({ setup }: MetadataContract): void {
       await refused({ type: 'untagged', repository: 'r', digest: a, except: ['u', 'tt'] })
       await accepted({ type: 'untagged', repository: 'r', digest: a, except: ['u', 't'] })
       await refused({ type: 'unreferenced', repository: 'r', digest: a })
+      await accepted({ type: 'revisionUsed', repository: 'r', digest: a, used: undefined })
+      await refused({ type: 'revisionUsed', repository: 'r', digest: a, used: 5 })
+      await refused({ type: 'revisionUsed', repository: 'other', digest: a, used: undefined })
       await accepted({ type: 'untagged', repository: 'other', digest: a })
       await accepted({ type: 'unreferenced', repository: 'other', digest: a })
     })

@@ -68,6 +68,32 @@ it('has what was removed from quarantine', async () => {
   ])
 })
 
+it('tells of a removal by tag, and of each manifest that went with it; a plan is no entry', async () => {
+  const { registry, entries, begin } = await control()
+  const digest = registry.addManifest('app', Buffer.from('m'), { tags: ['v1'] })
+  vi.spyOn(registry, 'removeTag').mockImplementation(async (_repository, _tag, options) => {
+    options?.onManifest?.({ digest, mediaType: 'm', size: 1 })
+    return { digest, manifests: 1 }
+  })
+  const ended = (path: string, body: object) =>
+    new Promise<number | undefined>(resolve =>
+      begin(path, body).once('response', response => {
+        response.resume().once('end', () => resolve(response.statusCode))
+      })
+    )
+  expect(await ended('/rm/plan', { repository: 'app', tags: ['v1'] })).toBe(200)
+  expect(await ended('/rm/all/plan', { repository: 'app' })).toBe(200)
+  expect(await ended('/rm/tag', { repository: 'app', tag: 'v1' })).toBe(200)
+  await vi.waitFor(() => expect(entries).toHaveLength(2))
+  expect(entries).toEqual([
+    { ...by, action: 'delete', repository: 'app', reference: digest, outcome: 'allowed' },
+    { ...by, action: 'delete', repository: 'app', reference: 'v1', outcome: 'allowed', status: 200 }
+  ])
+  expect(await ended('/rm/all', { repository: 'app' })).toBe(200)
+  await vi.waitFor(() => expect(entries).toHaveLength(3))
+  expect(entries[2]).toEqual({ ...by, action: 'delete', repository: 'app', outcome: 'allowed', status: 200 })
+})
+
 it('tells of work that streams its progress, and whose command was killed', async () => {
   const { registry, entries, begin } = await control()
   const begun = Promise.withResolvers<void>()

@@ -19,7 +19,12 @@ import type {
   PageRequest,
   PutManifestRequest,
   Registry,
+  RepositoryRemoval,
+  RepositoryRemovalPlan,
   ScrubReport,
+  TagRemoval,
+  TagRemovalPlan,
+  UntaggedManifest,
   UploadBody
 } from '../../src/registry/registry.ts'
 
@@ -234,6 +239,40 @@ export class MemoryRegistry implements Registry {
     if (!this.tagged.delete(`${repository}:${tag}`)) throw new RegistryError('MANIFEST_UNKNOWN')
   }
 
+  async planTagRemoval(repository: string, tags: readonly string[]): Promise<TagRemovalPlan> {
+    const named = tags.map(tag => ({ tag, digest: this.tagged.get(`${repository}:${tag}`) }))
+    const planned = named.map(({ tag, digest }) => (digest === undefined ? { tag } : { tag, digest }))
+    return { tags: planned, manifests: [], count: 0, atLeast: false }
+  }
+
+  async removeTag(
+    repository: string,
+    tag: string,
+    _options?: Parameters<Registry['removeTag']>[2]
+  ): Promise<TagRemoval> {
+    const digest = this.tagged.get(`${repository}:${tag}`)
+    if (digest === undefined) throw new RegistryError('MANIFEST_UNKNOWN')
+    this.tagged.delete(`${repository}:${tag}`)
+    return { digest, manifests: 0 }
+  }
+
+  async planRepositoryRemoval(): Promise<RepositoryRemovalPlan> {
+    return { tags: this.tagged.size, manifests: this.manifests.size, bytes: 0 }
+  }
+
+  async removeRepository(): Promise<RepositoryRemoval> {
+    const tags = this.tagged.size
+    this.tagged.clear()
+    return { tags, manifests: 0, links: 0 }
+  }
+
+  async *untagged(): AsyncGenerator<UntaggedManifest> {
+    for (const [key, { digest, mediaType, size }] of this.manifests) {
+      const repository = key.split('@')[0] ?? ''
+      if (![...this.tagged.values()].includes(digest)) yield { repository, digest, mediaType, size }
+    }
+  }
+
   async listTags(repository: string, page: PageRequest): Promise<Page<string>> {
     const names = [...this.tagged.keys()]
       .filter(key => key.startsWith(`${repository}:`))
@@ -271,7 +310,10 @@ export class MemoryRegistry implements Registry {
   }
 
   async collectGarbage(options?: GcOptions): Promise<GcReport> {
-    const report = { dryRun: options?.dryRun ?? false, links: 0, manifests: 0, blobs: 1, bytes: 2, uploads: 3 }
+    const nothing = { manifests: 0, blobs: 0, bytes: 0 }
+    const spared = { recent: nothing, untagged: nothing }
+    const freed = { dryRun: options?.dryRun ?? false, links: 0, manifests: 0, blobs: 1, bytes: 2 }
+    const report = { ...freed, spared, serving: true, graceMs: options?.graceMs ?? 0, untaggedMs: null, atLeast: false }
     options?.onProgress?.(report)
     return report
   }

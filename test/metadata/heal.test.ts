@@ -137,7 +137,7 @@ describe('after a failed write', () => {
       seen.push(name)
       if (seen.length === 100) {
         writes = [broken()]
-        await store.commit([{ type: 'deleteTag', repository: 'r', tag: 'kept' }])
+        await store.commit([{ type: 'deleteTag', repository: 'r', tag: 'kept', at: 9 }])
       }
     }
     expect(opened).toBe(1)

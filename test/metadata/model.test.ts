@@ -73,11 +73,15 @@ const mutation: fc.Arbitrary<Mutation> = fc.oneof(
     type: is('putRevision'),
     repository,
     digest: of,
-    record: fc.record({ mediaType: fc.constantFrom('m', 'n'), size: at, at })
+    record: fc.record(
+      { mediaType: fc.constantFrom('m', 'n'), size: at, at, used: at },
+      { requiredKeys: ['mediaType', 'size', 'at'] }
+    )
   }),
   fc.record({ type: is('deleteRevision'), repository, digest: of }),
   fc.record({ type: is('putTag'), repository, tag, record: fc.record({ digest: of, at }) }),
-  fc.record({ type: is('deleteTag'), repository, tag }),
+  fc.record({ type: is('deleteTag'), repository, tag, at }),
+  fc.record({ type: is('useRevision'), repository, digest: of, at }),
   fc.record({ type: is('putReference'), repository, child: of, parent: of }),
   fc.record({ type: is('deleteReference'), repository, child: of, parent: of }),
   fc.record({
@@ -131,6 +135,7 @@ const precondition: fc.Arbitrary<Precondition> = fc.oneof(
     digest: of,
     bytes: fc.option(fc.constant(Uint8Array.of(1)), { nil: undefined })
   }),
+  fc.record({ type: is('revisionUsed'), repository, digest: of, used: fc.option(at, { nil: undefined }) }),
   fc.record({ type: is('revisionIs'), repository, digest: of, mediaType: fc.constantFrom('m', 'n', undefined) }),
   fc.record({
     type: is('tagIs'),

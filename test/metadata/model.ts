@@ -66,6 +66,10 @@ export class Model {
         return this.#mediaTypeOf(`${condition.repository} ${condition.digest}`) === condition.mediaType
       case 'manifestIs':
         return this.manifests.get(condition.digest) === (condition.bytes && hexOf(condition.bytes))
+      case 'revisionUsed': {
+        const revision = this.revisions.get(`${condition.repository} ${condition.digest}`)
+        return revision !== undefined && JSON.parse(revision).used === condition.used
+      }
       case 'untagged':
         return this.#tagsOf(condition.repository, condition.digest).every(tag => condition.except?.includes(tag))
       case 'tagIs': {
@@ -165,10 +169,15 @@ export class Model {
         this.revisions.delete(`${repository} ${change.digest}`)
         this.#forget(change.digest)
         return
+      case 'useRevision':
+        this.#use(`${repository} ${change.digest}`, change.at)
+        return
       case 'putTag':
+        this.#untag(`${repository} ${change.tag}`, change.record.at, change.record.digest)
         this.tags.set(`${repository} ${change.tag}`, change.record)
         return
       case 'deleteTag':
+        this.#untag(`${repository} ${change.tag}`, change.at)
         this.tags.delete(`${repository} ${change.tag}`)
         return
       case 'putReference':
@@ -189,6 +198,18 @@ export class Model {
   #forget(digest: Digest): void {
     if (this.#holders(digest).length > 0) return
     for (const kind of ['blob', 'manifest']) this.losses.delete(`${kind} ${digest}`)
+  }
+
+  #use(key: string, at: number): void {
+    const revision = this.revisions.get(key)
+    if (revision === undefined) return
+    const record = JSON.parse(revision)
+    this.revisions.set(key, json({ ...record, used: Math.max(at, record.used ?? at) }))
+  }
+
+  #untag(key: string, at: number, next?: Digest): void {
+    const named = this.tags.get(key)?.digest
+    if (named !== undefined && named !== next) this.#use(`${first(key)} ${named}`, at)
   }
 
   #count(key: string, digest: Digest): void {

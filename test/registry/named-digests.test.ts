@@ -82,10 +82,10 @@ describe('garbage collection leaves what a manifest of an unknown type names', (
     const { digest } = await putAs(node.registry, 'a', 'application/json', list, 'list')
     await node.registry.deleteTag('a', 'v1')
     node.advance(1)
-    expect(await node.registry.collectGarbage({ deleteUntagged: true })).toMatchObject({ manifests: 0, blobs: 0 })
+    expect(await node.registry.collectGarbage({ untaggedMs: 0 })).toMatchObject({ manifests: 0, blobs: 0 })
     await node.registry.deleteManifest('a', digest)
     node.advance(1)
-    expect(await node.registry.collectGarbage({ deleteUntagged: true })).toMatchObject({ manifests: 1, blobs: 2 })
+    expect(await node.registry.collectGarbage({ untaggedMs: 0 })).toMatchObject({ manifests: 1, blobs: 2 })
   })
 
   it('not what only its subject holds', async () => {

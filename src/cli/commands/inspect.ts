@@ -4,6 +4,7 @@ import { connect } from '../connect.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { naming } from '../explain.ts'
 import { showReference } from '../operations.ts'
+import { showPlatform } from '../platform.ts'
 import type { Register } from '../program.ts'
 import type { Shell } from '../shell.ts'
 import { Table } from '../table.ts'
@@ -99,11 +100,4 @@ function describeIncomplete({ config, layers, manifests }: Inspection): string {
 
 function absence({ lost }: Inspection['layers'][number]): string {
   return lost ? '(lost)' : '(not here)'
-}
-
-/** `linux/arm64/v8`, from an index's `platform` object, which is whatever the pusher wrote. */
-function showPlatform(platform: unknown): string {
-  if (typeof platform !== 'object' || platform === null) return '-'
-  const parts: Record<string, unknown> = { ...platform }
-  return [parts.os, parts.architecture, parts.variant].filter(part => typeof part === 'string').join('/') || '-'
 }

@@ -12,32 +12,39 @@ import { namesRemote } from '../remote-host.ts'
 import { readSettings } from '../settings.ts'
 import type { Shell } from '../shell.ts'
 import { Table } from '../table.ts'
-import { paint, printable, showBytes } from '../terminal.ts'
+import { paint, printable, showAge, showBytes } from '../terminal.ts'
+
+interface LsArguments {
+  untagged?: boolean
+  json?: boolean
+}
 
 export const registerLs: Register = (program, shellFor, done) => {
   program
     .command('ls')
     .argument('[repository]', 'list the tags of this repository')
     .description('list repositories, or the tags of one')
+    .option('--untagged', 'list manifests that no tag, image index or subject leads to')
     .option(
       '--json',
-      'one JSON object a line: {repository}, or {repository, tag, digest, mediaType, size, imageCid?}, or {repository, tag, lost: true}'
+      'one JSON object a line: {repository}, {repository, tag, digest, mediaType, size, imageCid?}, {repository, tag, lost: true}, or with --untagged {repository, digest, mediaType, size, used?}'
     )
     .addHelpText(
       'after',
-      '\nSizes count manifest, config and layers; of an image index its manifests.\n(incomplete): parts of the image are not on this node; inspect says which.\n\nExamples:\n  pinnace ls\n  pinnace ls library/alpine\n  pinnace ls library/alpine --json'
+      '\nSizes count manifest, config and layers; of an image index those of all its platforms.\n(incomplete): parts of the image are not on this node; inspect says which. The age of\nwhat is untagged counts from when it lost its last tag, or was pushed or pulled by digest.\n\nExamples:\n  pinnace ls\n  pinnace ls library/alpine\n  pinnace ls library/alpine --json\n  pinnace ls --untagged'
     )
-    .action(async (repository: string | undefined, options: { json?: boolean }, command) => {
+    .action(async (repository: string | undefined, options: LsArguments, command) => {
       await ls(shellFor(command), repository, options)
       done(exitCodes.ok)
     })
 }
 
-async function ls(shell: Shell, repository: string | undefined, options: { json?: boolean }): Promise<void> {
+async function ls(shell: Shell, repository: string | undefined, options: LsArguments): Promise<void> {
   const name = repository === undefined ? undefined : parseRepository(repository)
   await warnOfOtherRegistry(shell)
   await using operations = await connect(shell)
-  if (name === undefined) await listRepositories(shell, operations, options)
+  if (options.untagged) await listUntagged(shell, operations, name, options).catch(naming(name ?? 'this node'))
+  else if (name === undefined) await listRepositories(shell, operations, options)
   else await listTags(shell, operations, name, options).catch(naming(name))
 }
 
@@ -50,13 +57,42 @@ async function warnOfOtherRegistry(shell: Shell): Promise<void> {
   if (other !== undefined) err.write(`${paint(err, 'yellow', 'warning:')} ${other}\n`)
 }
 
-async function listRepositories({ terminal, signal }: Shell, operations: Operations, options: { json?: boolean }) {
+async function listRepositories(shell: Shell, operations: Operations, options: LsArguments) {
+  const { terminal, signal } = shell
+  let any = false
   for await (const repository of operations.repositories({ signal })) {
+    any = true
     terminal.out.write(`${options.json ? JSON.stringify({ repository }) : printable(repository)}\n`)
   }
+  if (!any) hint(shell, options, `nothing is here yet: docker push ${operations.registryHost ?? 'HOST:PORT'}/NAME`)
 }
 
-async function listTags(shell: Shell, operations: Operations, repository: string, options: { json?: boolean }) {
+/** What a person is told where there is nothing to list; a program reads no lines, and that says it. */
+function hint({ terminal }: Shell, { json }: LsArguments, text: string): void {
+  if (!json) terminal.err.write(`${text}\n`)
+}
+
+/** Whole digests, each as a name that "pinnace rm" takes. */
+async function listUntagged(shell: Shell, operations: Operations, name: string | undefined, options: LsArguments) {
+  const { terminal, signal } = shell
+  const table = new Table(terminal.out, [
+    { title: 'MANIFEST' },
+    { title: 'SIZE', align: 'right' },
+    { title: 'UNUSED FOR' }
+  ])
+  const now = Date.now()
+  let any = false
+  for await (const untagged of operations.untagged({ signal, ...(name === undefined ? {} : { repository: name }) })) {
+    any = true
+    const { repository, digest, size, used } = untagged
+    if (options.json) terminal.out.write(`${JSON.stringify(untagged)}\n`)
+    else table.row(`${repository}@${digest}`, showBytes(size), used === undefined ? '(unknown)' : showAge(now - used))
+  }
+  if (any && !options.json) table.end()
+  if (!any) hint(shell, options, 'a tag, an index or a subject leads to every manifest')
+}
+
+async function listTags(shell: Shell, operations: Operations, repository: string, options: LsArguments) {
   const { terminal, signal } = shell
   const table = new Table(terminal.out, [
     { title: 'TAG' },
@@ -64,7 +100,9 @@ async function listTags(shell: Shell, operations: Operations, repository: string
     { title: 'SIZE', align: 'right' },
     { title: 'IMAGE CID' }
   ])
+  let any = false
   for await (const tag of operations.tags(repository, { signal })) {
+    any = true
     const image = await operations.inspect(repository, { tag }, { signal }).catch(lostManifest)
     if (image === undefined) {
       if (options.json) terminal.out.write(`${JSON.stringify({ repository, tag, lost: true })}\n`)
@@ -78,7 +116,8 @@ async function listTags(shell: Shell, operations: Operations, repository: string
       terminal.out.write(`${JSON.stringify(line)}\n`)
     } else table.row(tag, digest.slice(0, 19), showBytes(size), imageCid ?? '(incomplete)')
   }
-  if (!options.json) table.end()
+  if (any && !options.json) table.end()
+  if (!any) hint(shell, options, `${repository} has no tags; pinnace ls ${repository} --untagged lists its manifests`)
 }
 
 /** A tag whose manifest was lost, or deleted since it was listed, is no reason to stop listing. */

@@ -87,10 +87,17 @@ export const ipfs = section('Pinnace’s own settings.', {
   gc: section('Removal of blobs and manifests that nothing references.', {
     interval: duration({ default: '24h', description: 'Time between two rounds; `0s` leaves it to `pinnace gc`.' }),
     grace: duration({ default: '24h', description: 'How long what was pushed or mounted is spared.' }),
-    deleteuntagged: flag({
-      default: false,
-      description: 'Also remove manifests that no tag, image index or subject leads to.'
-    })
+    untagged: duration({
+      default: '0s',
+      description:
+        'How long a manifest is kept that no tag, image index or subject leads to: since it lost its last tag, was pulled by digest (seen once a day) or was pushed by digest, whichever came last. `0s` keeps it for ever, as distribution does, because people deploy by digest.'
+    }),
+    deleteuntagged: Type.Optional(
+      flag({
+        description: 'Deprecated: `true` is `ipfs.gc.untagged` with the value of `ipfs.gc.grace`.',
+        defaultNote: '`false`'
+      })
+    )
   }),
   scrub: section('Re-hashing of everything on disk.', {
     interval: duration({ default: '0s', description: 'Time between two rounds; `0s` leaves it to `pinnace scrub`.' })

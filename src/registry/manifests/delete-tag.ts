@@ -1,7 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
 import { contended, maxRounds } from '../contended.ts'
-import { type AbortOptions, type Precondition, PreconditionFailed } from '../ports.ts'
+import { type AbortOptions, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
 import type { IfMatch } from '../registry.ts'
 import { manifestUnknown } from './get.ts'
 import { changed, matches } from './if-match.ts'
@@ -22,8 +22,9 @@ export async function deleteTag(
   for (let round = 1; round <= maxRounds; round++) {
     const digest = ifMatch === undefined ? 'any' : await matching(registration, repository, tag, ifMatch, abort)
     const condition: Precondition = { type: 'tagIs', repository, tag, digest }
+    const mutation: Mutation = { type: 'deleteTag', repository, tag, at: registration.clock.now() }
     try {
-      return await registration.metadata.commit([{ type: 'deleteTag', repository, tag }], [condition], abort)
+      return await registration.metadata.commit([mutation], [condition], abort)
     } catch (error) {
       if (!(error instanceof PreconditionFailed)) throw error
       if (ifMatch === undefined) throw await manifestUnknown(registration, repository, { tag }, abort)

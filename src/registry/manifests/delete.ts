@@ -1,19 +1,13 @@
 import type { Digest } from '../../oci/digest.ts'
-import { readManifest } from '../../oci/manifest.ts'
+import { type Manifest, readManifest } from '../../oci/manifest.ts'
 import { blockMultihashes } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
 import { contended, maxRounds } from '../contended.ts'
 import { dropImage, reviseImages } from '../images/revise.ts'
-import {
-  type AbortOptions,
-  type Mutation,
-  type Precondition,
-  PreconditionFailed,
-  type RevisionRecord
-} from '../ports.ts'
+import { type AbortOptions, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
 import type { IfMatch, RefuseMove } from '../registry.ts'
 import { belowTagsConditions } from './below-tags.ts'
-import { getManifest, manifestUnknown } from './get.ts'
+import { findManifest, manifestUnknown } from './get.ts'
 import { changed, matches } from './if-match.ts'
 import { leafHashes } from './leaf-hashes.ts'
 import { type UntagOptions, untagMost } from './untag.ts'
@@ -33,15 +27,16 @@ export async function deleteManifest(
 ): Promise<void> {
   // What a digest names never changes: either it can match or not.
   if (ifMatch !== undefined && !matches(ifMatch, digest)) {
-    const { digest: current } = await getManifest(registration, repository, { digest }, options)
+    const { digest: current } = await findManifest(registration, repository, { digest }, options)
     throw changed({ current })
   }
   // Before any tag goes: it may be refused.
   await belowTagsConditions(registration, repository, digest, refuseBelow, options)
   await untagMost(registration, repository, digest, options)
+  await releaseReferrers(registration, repository, digest, options)
   for (let round = 1; round <= maxRounds; round++) {
     const conditions = await belowTagsConditions(registration, repository, digest, refuseBelow, options)
-    if (await removeRevision(registration, repository, digest, conditions, options)) return
+    if (await removeRevision(registration, repository, digest, conditions, { ...options, release: true })) return
     if ((await readRevision(registration, repository, digest, options)) === undefined) {
       throw await manifestUnknown(registration, repository, { digest }, options)
     }
@@ -49,31 +44,39 @@ export async function deleteManifest(
   throw contended('the manifest keeps being tagged under this deletion')
 }
 
-/** `false` when there is no such manifest, a condition does not hold, or it was tagged meanwhile. */
+/**
+ * `false` when there is no such manifest, a condition does not hold, or it was tagged meanwhile.
+ *
+ * @param options - `release`: what the manifest named counts as used until now. Default: as before, for what goes with it
+ */
 export async function removeRevision(
   registration: Registration,
   repository: string,
   digest: Digest,
   conditions: Precondition[],
-  options?: UntagOptions
+  options?: UntagOptions & { release?: boolean }
 ): Promise<boolean> {
   const { metadata } = registration
   const found = await readRevision(registration, repository, digest, options)
   if (found === undefined) return false
   const { revision, bytes } = found
+  const at = registration.clock.now()
   const mutations: Mutation[] = [{ type: 'deleteRevision', repository, digest }]
   const tags: string[] = []
   for await (const tag of metadata.tagsOf(repository, digest, options)) {
     const refusal = options?.refuseMove?.(tag)
     if (refusal !== undefined) throw refusal
     tags.push(tag)
-    mutations.push({ type: 'deleteTag', repository, tag })
+    mutations.push({ type: 'deleteTag', repository, tag, at })
   }
+  const named = bytes === undefined ? undefined : readManifest(bytes, revision.mediaType)
   mutations.push(
-    ...(bytes === undefined
+    ...(named === undefined
       ? await namedInIndexes(registration, repository, digest, options)
-      : namedIn(repository, digest, bytes, revision))
+      : namedIn(repository, digest, named))
   )
+  if (options?.release === true)
+    for (const child of named?.names ?? []) mutations.push({ type: 'useRevision', repository, digest: child, at })
   try {
     await metadata.commit(
       mutations,
@@ -97,6 +100,30 @@ export async function removeRevision(
   return true
 }
 
+/** Referrers in one commit. */
+const referrersAtOnce = 1_000
+
+/** They stay when their subject goes, and count as used until then. Durable with the deletion: the log is one. */
+async function releaseReferrers(
+  { metadata, clock }: Registration,
+  repository: string,
+  subject: Digest,
+  { signal }: AbortOptions
+): Promise<void> {
+  const abort = signal === undefined ? {} : { signal }
+  const at = clock.now()
+  let some: Mutation[] = []
+  const write = async () => {
+    if (some.length > 0) await metadata.commit(some, [], { ...abort, durable: false })
+    some = []
+  }
+  for await (const { digest } of metadata.referrers(repository, subject, abort)) {
+    some.push({ type: 'useRevision', repository, digest, at })
+    if (some.length === referrersAtOnce) await write()
+  }
+  await write()
+}
+
 async function readRevision({ metadata }: Registration, repository: string, digest: Digest, options?: AbortOptions) {
   const [revision, bytes] = await Promise.all([
     metadata.revision(repository, digest, options),
@@ -106,8 +133,7 @@ async function readRevision({ metadata }: Registration, repository: string, dige
 }
 
 /** What the manifest's PUT wrote besides the manifest itself. */
-function namedIn(repository: string, digest: Digest, bytes: Uint8Array, { mediaType }: RevisionRecord): Mutation[] {
-  const { names, subject } = readManifest(bytes, mediaType)
+function namedIn(repository: string, digest: Digest, { names, subject }: Manifest): Mutation[] {
   const mutations: Mutation[] = []
   for (const child of names) mutations.push({ type: 'deleteReference', repository, child, parent: digest })
   if (subject !== undefined) mutations.push({ type: 'deleteReferrer', repository, subject, digest })

@@ -2,27 +2,46 @@ import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Registration } from '../components.ts'
 import { confirmManifestRot, isSoundManifest } from '../maintenance/lost-manifests.ts'
-import type { AbortOptions } from '../ports.ts'
+import type { AbortOptions, RevisionRecord } from '../ports.ts'
 import type { ManifestReading } from '../registry.ts'
 
-/** end-3. @throws {RegistryError} MANIFEST_UNKNOWN, NAME_UNKNOWN, CONTENT_CORRUPT */
+/** ms between two pulls by digest that are noted, at most. */
+const day = 24 * 60 * 60 * 1000
+
+/**
+ * end-3. A pull by digest is noted: a manifest that somebody deploys by digest is in use, though no tag names it.
+ *
+ * @throws {RegistryError} MANIFEST_UNKNOWN, NAME_UNKNOWN, CONTENT_CORRUPT
+ */
 export async function getManifest(
   registration: Registration,
   repository: string,
   reference: { tag: string } | { digest: Digest },
   options?: AbortOptions
 ): Promise<ManifestReading> {
+  const { record, ...reading } = await findManifest(registration, repository, reference, options)
+  if ('digest' in reference) await noteUse(registration, repository, reading.digest, record)
+  return reading
+}
+
+/** As {@link getManifest}, for a look that is no use. */
+export async function findManifest(
+  registration: Registration,
+  repository: string,
+  reference: { tag: string } | { digest: Digest },
+  options?: AbortOptions
+): Promise<ManifestReading & { record: RevisionRecord }> {
   const { metadata } = registration
   const digest =
     'digest' in reference ? reference.digest : (await metadata.tag(repository, reference.tag, options))?.digest
   if (digest === undefined) throw await manifestUnknown(registration, repository, reference, options)
-  const revision = await metadata.revision(repository, digest, options)
-  const bytes = revision === undefined ? undefined : await metadata.manifestBytes(digest, options)
-  if (revision === undefined || bytes === undefined)
+  const record = await metadata.revision(repository, digest, options)
+  const bytes = record === undefined ? undefined : await metadata.manifestBytes(digest, options)
+  if (record === undefined || bytes === undefined)
     throw await manifestUnknown(registration, repository, reference, options)
   demandSound(registration, digest, bytes)
   const image = await metadata.image(digest, options)
-  const reading = { digest, mediaType: revision.mediaType, size: bytes.length, bytes }
+  const reading = { digest, mediaType: record.mediaType, size: bytes.length, bytes, record }
   return image === undefined ? reading : { ...reading, image: image.root }
 }
 
@@ -38,6 +57,25 @@ function demandSound(registration: Registration, digest: Digest, bytes: Uint8Arr
     throw new RegistryError('CONTENT_CORRUPT', { detail: { digest } })
   }
   registration.soundManifests.add(bytes)
+}
+
+/** Once a day, or four times in what untagged manifests are kept for where that is less. Not synced: lost, it costs a day. */
+async function noteUse(
+  { metadata, clock, init, log }: Registration,
+  repository: string,
+  digest: Digest,
+  { used }: RevisionRecord
+): Promise<void> {
+  const at = clock.now()
+  // Where untagged manifests go at once, their last use decides nothing.
+  const interval = init.untaggedMs === undefined || init.untaggedMs === 0 ? day : Math.min(day, init.untaggedMs / 4)
+  if (used !== undefined && at - used < interval) return
+  try {
+    await metadata.commit([{ type: 'useRevision', repository, digest, at }], [], { durable: false })
+  } catch (error) {
+    // A full disk keeps nobody from pulling.
+    log.warn({ err: error, repository, digest }, 'it could not be noted that a manifest was pulled')
+  }
 }
 
 export async function manifestUnknown(

@@ -97,7 +97,7 @@ function storeMutations(
   const mutations: Mutation[] = [
     { type: 'putManifest', digest, bytes },
     { type: 'putBlocks', home: `manifest:${digest}`, blocks },
-    { type: 'putRevision', repository, digest, record: { mediaType, size: bytes.length, at } }
+    { type: 'putRevision', repository, digest, record: { mediaType, size: bytes.length, at, used: at } }
   ]
   for (const child of manifest.names) mutations.push({ type: 'putReference', repository, child, parent: digest })
   if (manifest.subject !== undefined) {

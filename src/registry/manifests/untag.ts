@@ -33,7 +33,8 @@ export async function untagMost(
   for (let failures = 0; left > maxTagsAtOnce; ) {
     const tags = await firstTags(registration, repository, digest, options)
     if (tags.length < maxTagsAtOnce) return
-    const mutations = tags.map((tag): Mutation => ({ type: 'deleteTag', repository, tag }))
+    const at = registration.clock.now()
+    const mutations = tags.map((tag): Mutation => ({ type: 'deleteTag', repository, tag, at }))
     const conditions = tags.map((tag): Precondition => ({ type: 'tagIs', repository, tag, digest }))
     try {
       // Durable with the commit that deletes the manifest: the log is one.
