@@ -39,10 +39,10 @@ export interface OpenNodeInit {
   log: Log
   /** What the lock of the data folder says of this process, e.g. `serve`. */
   command: string
-  /** Whether a data folder is made where there is none. Default false. */
-  create?: boolean
   /** Requests will come in. Default false. */
   serving?: boolean
+  /** Whether a data folder is made where there is none. Default false. */
+  create?: boolean
   /** Stops an opening that is under way. */
   signal?: AbortSignal
 }

@@ -104,8 +104,8 @@ export function addControlRoutes(app: FastifyInstance, components: ControlCompon
       await lines.write({ result })
     })
   )
-  addQuarantineRoutes(app, registry)
   addRemovalRoutes(app, components, who)
+  addQuarantineRoutes(app, registry)
   if (access !== undefined) addTokenRoutes(app, access)
 }
 

@@ -36,14 +36,14 @@ async function holds(view: View, condition: Precondition): Promise<boolean> {
       const revision = await view.text(keys.revision(condition.repository, condition.digest))
       return (revision === undefined ? undefined : decode.revision(revision).mediaType) === condition.mediaType
     }
+    case 'revisionUsed': {
+      const revision = await view.text(keys.revision(condition.repository, condition.digest))
+      return revision !== undefined && decode.revision(revision).used === condition.used
+    }
     case 'manifestIs': {
       const bytes = await view.bytes(keys.manifest(condition.digest))
       if (bytes === undefined || condition.bytes === undefined) return bytes === condition.bytes
       return Buffer.from(bytes).equals(condition.bytes)
-    }
-    case 'revisionUsed': {
-      const revision = await view.text(keys.revision(condition.repository, condition.digest))
-      return revision !== undefined && decode.revision(revision).used === condition.used
     }
     case 'untagged': {
       const { repository, digest, except = [] } = condition

@@ -101,6 +101,8 @@ function assemble(registration: Registration, sessions: OpenSessions, fetches: F
   // Until references are complete, their absence says nothing: what takes away what nothing leads to waits for that.
   const settled = async (options?: WaitOptions) => registration.references.finished(options)
   const collect = exclusive('garbage collection', (options?: GcOptions) => collectGarbage(registration, options))
+  // Until then the absence of a reference says nothing.
+  const referencesWritten = (options?: AbortOptions) => registration.references.finished(abortable(options))
   return {
     statBlob: (...args) => statBlob(registration, ...args),
     openBlob: (...args) => openOrFetchBlob(registration, fetches, ...args),
@@ -119,19 +121,22 @@ function assemble(registration: Registration, sessions: OpenSessions, fetches: F
     deleteManifest: (...args) => deleteManifest(registration, ...args),
     deleteTag: (...args) => deleteTag(registration, ...args),
     planTagRemoval: async (repository, tags, options) => {
-      await settled(options)
+      await referencesWritten(options)
       return planTagRemoval(registration, repository, tags, options)
     },
     removeTag: async (repository, tag, options) => {
-      await settled(options)
+      await referencesWritten(options)
       return removeTag(registration, repository, tag, options)
     },
     planRepositoryRemoval: (...args) => planRepositoryRemoval(registration, ...args),
     removeRepository: async (repository, options) => {
-      await settled(options)
+      await referencesWritten(options)
       return removeRepository(registration, repository, options)
     },
-    untagged: options => listUntagged(registration, options),
+    untagged: async function* (options) {
+      await referencesWritten(options)
+      yield* listUntagged(registration, options)
+    },
     listTags: (...args) => listTags(registration, ...args),
     listRepositories: (...args) => listRepositories(registration, ...args),
     listReferrers: (...args) => listReferrers(registration, ...args),

@@ -3,7 +3,7 @@ import type { Digest } from '../oci/digest.ts'
 import { type Descriptor, readManifest, referencedDescriptors } from '../oci/manifest.ts'
 import { openRecord } from './blobs/open.ts'
 import type { Registration } from './components.ts'
-import { findManifest } from './manifests/get.ts'
+import { lookUpManifest } from './manifests/get.ts'
 import { leafHashes } from './manifests/leaf-hashes.ts'
 import type { AbortOptions } from './ports.ts'
 import type { InspectedLayer, Inspection } from './registry.ts'
@@ -18,7 +18,7 @@ export async function inspect(
   reference: { tag: string } | { digest: Digest },
   options?: AbortOptions
 ): Promise<Inspection> {
-  const reading = await findManifest(registration, repository, reference, options)
+  const reading = await lookUpManifest(registration, repository, reference, options)
   const { digest, mediaType, bytes, size } = reading
   const manifest = readManifest(bytes, mediaType)
   const own = registration.dags.file({ size, leaves: leafHashes(bytes) })
@@ -78,6 +78,10 @@ async function inspectChild(
   }
 }
 
+function totalSize(bytes: Uint8Array, mediaType: string): number {
+  return referencedDescriptors(readManifest(bytes, mediaType)).reduce((sum, { size }) => sum + size, bytes.length)
+}
+
 /** A child whose manifest is not here: lost, or a plain blob (BuildKit's cache lists those), or never pushed. */
 async function inspectAbsent(
   registration: Registration,
@@ -87,10 +91,6 @@ async function inspectAbsent(
 ): Promise<InspectedLayer> {
   const { mediaType, digest, size } = child
   return held ? { mediaType, digest, size, lost: true } : await inspectBlob(registration, child, options)
-}
-
-function totalSize(bytes: Uint8Array, mediaType: string): number {
-  return referencedDescriptors(readManifest(bytes, mediaType)).reduce((sum, { size }) => sum + size, bytes.length)
 }
 
 async function inspectConfig(

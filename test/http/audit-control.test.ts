@@ -58,16 +58,6 @@ it('tells of a removal whose command was killed before its answer', async () => 
   ])
 })
 
-it('has what was removed from quarantine', async () => {
-  const { registry, entries, begin } = await control()
-  registry.aside.push({ name: 'one', size: 3, at: 5, state: 'unneeded' })
-  begin('/quarantine/remove', { name: 'one' })
-  await vi.waitFor(() => expect(entries).toHaveLength(1))
-  expect(entries).toEqual([
-    { ...by, action: 'admin', reference: '/quarantine/remove one', outcome: 'allowed', status: 204 }
-  ])
-})
-
 it('tells of a removal by tag, and of each manifest that went with it; a plan is no entry', async () => {
   const { registry, entries, begin } = await control()
   const digest = registry.addManifest('app', Buffer.from('m'), { tags: ['v1'] })
@@ -92,6 +82,16 @@ it('tells of a removal by tag, and of each manifest that went with it; a plan is
   expect(await ended('/rm/all', { repository: 'app' })).toBe(200)
   await vi.waitFor(() => expect(entries).toHaveLength(3))
   expect(entries[2]).toEqual({ ...by, action: 'delete', repository: 'app', outcome: 'allowed', status: 200 })
+})
+
+it('has what was removed from quarantine', async () => {
+  const { registry, entries, begin } = await control()
+  registry.aside.push({ name: 'one', size: 3, at: 5, state: 'unneeded' })
+  begin('/quarantine/remove', { name: 'one' })
+  await vi.waitFor(() => expect(entries).toHaveLength(1))
+  expect(entries).toEqual([
+    { ...by, action: 'admin', reference: '/quarantine/remove one', outcome: 'allowed', status: 204 }
+  ])
 })
 
 it('tells of work that streams its progress, and whose command was killed', async () => {

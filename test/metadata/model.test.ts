@@ -130,12 +130,12 @@ const precondition: fc.Arbitrary<Precondition> = fc.oneof(
     digest: of
   }),
   fc.record({ type: is('linkAt'), repository, digest: of, at }),
+  fc.record({ type: is('revisionUsed'), repository, digest: of, used: fc.option(at, { nil: undefined }) }),
   fc.record({
     type: is('manifestIs'),
     digest: of,
     bytes: fc.option(fc.constant(Uint8Array.of(1)), { nil: undefined })
   }),
-  fc.record({ type: is('revisionUsed'), repository, digest: of, used: fc.option(at, { nil: undefined }) }),
   fc.record({ type: is('revisionIs'), repository, digest: of, mediaType: fc.constantFrom('m', 'n', undefined) }),
   fc.record({
     type: is('tagIs'),

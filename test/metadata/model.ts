@@ -64,12 +64,12 @@ export class Model {
         return this.revisions.has(`${condition.repository} ${condition.digest}`)
       case 'revisionIs':
         return this.#mediaTypeOf(`${condition.repository} ${condition.digest}`) === condition.mediaType
-      case 'manifestIs':
-        return this.manifests.get(condition.digest) === (condition.bytes && hexOf(condition.bytes))
       case 'revisionUsed': {
         const revision = this.revisions.get(`${condition.repository} ${condition.digest}`)
         return revision !== undefined && JSON.parse(revision).used === condition.used
       }
+      case 'manifestIs':
+        return this.manifests.get(condition.digest) === (condition.bytes && hexOf(condition.bytes))
       case 'untagged':
         return this.#tagsOf(condition.repository, condition.digest).every(tag => condition.except?.includes(tag))
       case 'tagIs': {
@@ -194,12 +194,6 @@ export class Model {
     }
   }
 
-  /** What nobody holds is lost to nobody. */
-  #forget(digest: Digest): void {
-    if (this.#holders(digest).length > 0) return
-    for (const kind of ['blob', 'manifest']) this.losses.delete(`${kind} ${digest}`)
-  }
-
   #use(key: string, at: number): void {
     const revision = this.revisions.get(key)
     if (revision === undefined) return
@@ -210,6 +204,12 @@ export class Model {
   #untag(key: string, at: number, next?: Digest): void {
     const named = this.tags.get(key)?.digest
     if (named !== undefined && named !== next) this.#use(`${first(key)} ${named}`, at)
+  }
+
+  /** What nobody holds is lost to nobody. */
+  #forget(digest: Digest): void {
+    if (this.#holders(digest).length > 0) return
+    for (const kind of ['blob', 'manifest']) this.losses.delete(`${kind} ${digest}`)
   }
 
   #count(key: string, digest: Digest): void {

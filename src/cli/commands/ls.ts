@@ -27,11 +27,11 @@ export const registerLs: Register = (program, shellFor, done) => {
     .option('--untagged', 'list manifests that no tag, image index or subject leads to')
     .option(
       '--json',
-      'one JSON object a line: {repository}, {repository, tag, digest, mediaType, size, imageCid?}, {repository, tag, lost: true}, or with --untagged {repository, digest, mediaType, size, used?}'
+      'one JSON object a line: {repository}, {repository, tag, digest, mediaType, size, imageCid?} or {repository, tag, lost: true}, with --untagged {repository, digest, mediaType, size, used?}'
     )
     .addHelpText(
       'after',
-      '\nSizes count manifest, config and layers; of an image index those of all its platforms.\n(incomplete): parts of the image are not on this node; inspect says which. The age of\nwhat is untagged counts from when it lost its last tag, or was pushed or pulled by digest.\n\nExamples:\n  pinnace ls\n  pinnace ls library/alpine\n  pinnace ls library/alpine --json\n  pinnace ls --untagged'
+      '\nSizes count manifest, config and layers; of an image index those of all its platforms. The age of\nwhat is untagged counts from when it lost its last tag, or was pushed or pulled by digest.\n(incomplete): parts of the image are not on this node; inspect says which.\n\nExamples:\n  pinnace ls\n  pinnace ls library/alpine\n  pinnace ls library/alpine --json\n  pinnace ls --untagged'
     )
     .action(async (repository: string | undefined, options: LsArguments, command) => {
       await ls(shellFor(command), repository, options)

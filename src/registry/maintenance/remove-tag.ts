@@ -104,7 +104,11 @@ async function staysFor(run: Run, repository: string, digest: Digest): Promise<S
     if (ledger.manifest(repository, index) !== holds.none) return { index }
   }
   const subject = (await readStored(registration, repository, digest, abort))?.manifest.subject
-  if (subject === undefined || !isStorable(subject)) return undefined
-  if ((await metadata.revision(repository, subject, abort)) === undefined) return undefined
+  if (
+    subject === undefined ||
+    !isStorable(subject) ||
+    (await metadata.revision(repository, subject, abort)) === undefined
+  )
+    return undefined
   return { subject }
 }

@@ -1,4 +1,4 @@
-import { type Digest, isStorable } from '../../oci/digest.ts'
+import { type Digest, isStorable, type WellFormedDigest } from '../../oci/digest.ts'
 import { removeRevision } from '../manifests/delete.ts'
 import { readStored } from '../manifests/stored.ts'
 import { type Hold, holds, type Precondition, type RevisionRecord } from '../ports.ts'
@@ -76,7 +76,11 @@ async function* sweepOne(run: Run, found: Found): AsyncGenerator<Found> {
 }
 
 /** How firmly tags, other manifests and the subject keep it. */
-async function holdAbove(run: Run, { repository, digest }: Found, subject: Digest | undefined): Promise<Hold> {
+async function holdAbove(
+  run: Run,
+  { repository, digest }: Found,
+  subject: WellFormedDigest | undefined
+): Promise<Hold> {
   const { ledger, registration, tagsGone } = run
   const { metadata } = registration
   for await (const tag of metadata.tagsOf(repository, digest, abortable(run)))
@@ -87,7 +91,8 @@ async function holdAbove(run: Run, { repository, digest }: Found, subject: Diges
     if (hold > found) found = hold
     if (found === holds.firm) return found
   }
-  if (subject === undefined) return found
+  // What cannot be stored is not here.
+  if (subject === undefined || !isStorable(subject)) return found
   if ((await metadata.revision(repository, subject, abortable(run))) === undefined) return found
   const hold = ledger.manifest(repository, subject)
   return hold > found ? hold : found
@@ -120,13 +125,14 @@ async function remove(
   run: Run,
   { repository, digest }: Found,
   { used }: RevisionRecord,
-  subject: Digest | undefined
+  subject: WellFormedDigest | undefined
 ): Promise<boolean> {
   const conditions: Precondition[] = [
     { type: 'untagged', repository, digest },
     { type: 'unreferenced', repository, digest }
   ]
   if (Number.isFinite(run.unusedBefore)) conditions.push({ type: 'revisionUsed', repository, digest, used })
-  if (subject !== undefined) conditions.push({ type: 'revisionIs', repository, digest: subject, mediaType: undefined })
+  if (subject !== undefined && isStorable(subject))
+    conditions.push({ type: 'revisionIs', repository, digest: subject, mediaType: undefined })
   return removeRevision(run.registration, repository, digest, conditions, abortable(run))
 }

@@ -7,7 +7,7 @@ import { dropImage, reviseImages } from '../images/revise.ts'
 import { type AbortOptions, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
 import type { IfMatch, RefuseMove } from '../registry.ts'
 import { belowTagsConditions } from './below-tags.ts'
-import { findManifest, manifestUnknown } from './get.ts'
+import { lookUpManifest, manifestUnknown } from './get.ts'
 import { changed, matches } from './if-match.ts'
 import { leafHashes } from './leaf-hashes.ts'
 import { type UntagOptions, untagMost } from './untag.ts'
@@ -27,7 +27,7 @@ export async function deleteManifest(
 ): Promise<void> {
   // What a digest names never changes: either it can match or not.
   if (ifMatch !== undefined && !matches(ifMatch, digest)) {
-    const { digest: current } = await findManifest(registration, repository, { digest }, options)
+    const { digest: current } = await lookUpManifest(registration, repository, { digest }, options)
     throw changed({ current })
   }
   // Before any tag goes: it may be refused.
@@ -69,14 +69,12 @@ export async function removeRevision(
     tags.push(tag)
     mutations.push({ type: 'deleteTag', repository, tag, at })
   }
-  const named = bytes === undefined ? undefined : readManifest(bytes, revision.mediaType)
   mutations.push(
     ...(named === undefined
       ? await namedInIndexes(registration, repository, digest, options)
       : namedIn(repository, digest, named))
   )
-  if (options?.release === true)
-    for (const child of named?.names ?? []) mutations.push({ type: 'useRevision', repository, digest: child, at })
+  if (options?.release === true) mutations.push(...released(mutations, at))
   try {
     await metadata.commit(
       mutations,
@@ -130,6 +128,12 @@ async function readRevision({ metadata }: Registration, repository: string, dige
     metadata.manifestBytes(digest, options)
   ])
   return revision === undefined ? undefined : { revision, bytes }
+}
+
+/** What a manifest that goes by itself named counts as used until then. */
+function released(mutations: readonly Mutation[], at: number): Mutation[] {
+  const references = mutations.filter(mutation => mutation.type === 'deleteReference')
+  return references.map(({ repository, child }): Mutation => ({ type: 'useRevision', repository, digest: child, at }))
 }
 
 /** What the manifest's PUT wrote besides the manifest itself. */

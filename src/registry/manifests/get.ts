@@ -19,13 +19,13 @@ export async function getManifest(
   reference: { tag: string } | { digest: Digest },
   options?: AbortOptions
 ): Promise<ManifestReading> {
-  const { record, ...reading } = await findManifest(registration, repository, reference, options)
+  const { record, ...reading } = await lookUpManifest(registration, repository, reference, options)
   if ('digest' in reference) await noteUse(registration, repository, reading.digest, record)
   return reading
 }
 
 /** As {@link getManifest}, for a look that is no use. */
-export async function findManifest(
+export async function lookUpManifest(
   registration: Registration,
   repository: string,
   reference: { tag: string } | { digest: Digest },
@@ -45,20 +45,6 @@ export async function findManifest(
   return image === undefined ? reading : { ...reading, image: image.root }
 }
 
-/**
- * LevelDB does not look at its checksums when it reads.
- *
- * @throws {RegistryError} CONTENT_CORRUPT; the manifest is then put aside behind the failed request
- */
-function demandSound(registration: Registration, digest: Digest, bytes: Uint8Array): void {
-  if (registration.soundManifests.has(bytes)) return
-  if (!isSoundManifest(digest, bytes)) {
-    confirmManifestRot(registration, digest, bytes)
-    throw new RegistryError('CONTENT_CORRUPT', { detail: { digest } })
-  }
-  registration.soundManifests.add(bytes)
-}
-
 /** Once a day, or four times in what untagged manifests are kept for where that is less. Not synced: lost, it costs a day. */
 async function noteUse(
   { metadata, clock, init, log }: Registration,
@@ -76,6 +62,20 @@ async function noteUse(
     // A full disk keeps nobody from pulling.
     log.warn({ err: error, repository, digest }, 'it could not be noted that a manifest was pulled')
   }
+}
+
+/**
+ * LevelDB does not look at its checksums when it reads.
+ *
+ * @throws {RegistryError} CONTENT_CORRUPT; the manifest is then put aside behind the failed request
+ */
+function demandSound(registration: Registration, digest: Digest, bytes: Uint8Array): void {
+  if (registration.soundManifests.has(bytes)) return
+  if (!isSoundManifest(digest, bytes)) {
+    confirmManifestRot(registration, digest, bytes)
+    throw new RegistryError('CONTENT_CORRUPT', { detail: { digest } })
+  }
+  registration.soundManifests.add(bytes)
 }
 
 export async function manifestUnknown(
