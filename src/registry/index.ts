@@ -28,7 +28,7 @@ import { deleteManifest } from './manifests/delete.ts'
 import { deleteTag } from './manifests/delete-tag.ts'
 import { getManifest } from './manifests/get.ts'
 import { putManifest } from './manifests/put.ts'
-import { ReferenceUpgrade, type WaitOptions } from './manifests/reference-upgrade.ts'
+import { ReferenceUpgrade } from './manifests/reference-upgrade.ts'
 import type { AbortOptions } from './ports.ts'
 import type { GcOptions, Registry } from './registry.ts'
 import { appendUpload } from './uploads/append.ts'
@@ -98,10 +98,8 @@ function abortable({ signal }: AbortOptions = {}): AbortOptions {
 
 function assemble(registration: Registration, sessions: OpenSessions, fetches: Fetches): Registry {
   const waited = new KeyedLock()
-  // Until references are complete, their absence says nothing: what takes away what nothing leads to waits for that.
-  const settled = async (options?: WaitOptions) => registration.references.finished(options)
   const collect = exclusive('garbage collection', (options?: GcOptions) => collectGarbage(registration, options))
-  // Until then the absence of a reference says nothing.
+  // Until then the absence of a reference says nothing: what takes away what nothing leads to waits for it.
   const referencesWritten = (options?: AbortOptions) => registration.references.finished(abortable(options))
   return {
     statBlob: (...args) => statBlob(registration, ...args),
@@ -142,7 +140,7 @@ function assemble(registration: Registration, sessions: OpenSessions, fetches: F
     listReferrers: (...args) => listReferrers(registration, ...args),
     inspect: (...args) => inspect(registration, ...args),
     collectGarbage: async options => {
-      const hadToWait = await settled(options)
+      const hadToWait = await registration.references.finished(options)
       // Who waited is not refused because another who did was first.
       return hadToWait ? waited.run('', () => collect(options), abortable(options)) : collect(options)
     },

@@ -56,7 +56,7 @@ async function* sweepOne(run: Run, found: Found): AsyncGenerator<Found> {
   const read = await readStored(registration, repository, digest, abortable(run))
   if (read === undefined) return
   const { record, manifest } = read
-  const subject = manifest.subject !== undefined && isStorable(manifest.subject) ? manifest.subject : undefined
+  const { subject } = manifest
   const above = await holdAbove(run, found, subject)
   if (above === holds.firm) return
   const hold = above === holds.none ? await ownHold(run, found, record) : above

@@ -1,10 +1,16 @@
 import type { Digest } from '../../oci/digest.ts'
-import { type Manifest, readManifest } from '../../oci/manifest.ts'
+import { readManifest } from '../../oci/manifest.ts'
 import { blockMultihashes } from '../blobs/leaves.ts'
 import type { Registration } from '../components.ts'
 import { contended, maxRounds } from '../contended.ts'
 import { dropImage, reviseImages } from '../images/revise.ts'
-import { type AbortOptions, type Mutation, type Precondition, PreconditionFailed } from '../ports.ts'
+import {
+  type AbortOptions,
+  type Mutation,
+  type Precondition,
+  PreconditionFailed,
+  type RevisionRecord
+} from '../ports.ts'
 import type { IfMatch, RefuseMove } from '../registry.ts'
 import { belowTagsConditions } from './below-tags.ts'
 import { lookUpManifest, manifestUnknown } from './get.ts'
@@ -70,9 +76,9 @@ export async function removeRevision(
     mutations.push({ type: 'deleteTag', repository, tag, at })
   }
   mutations.push(
-    ...(named === undefined
+    ...(bytes === undefined
       ? await namedInIndexes(registration, repository, digest, options)
-      : namedIn(repository, digest, named))
+      : namedIn(repository, digest, bytes, revision))
   )
   if (options?.release === true) mutations.push(...released(mutations, at))
   try {
@@ -137,7 +143,8 @@ function released(mutations: readonly Mutation[], at: number): Mutation[] {
 }
 
 /** What the manifest's PUT wrote besides the manifest itself. */
-function namedIn(repository: string, digest: Digest, { names, subject }: Manifest): Mutation[] {
+function namedIn(repository: string, digest: Digest, bytes: Uint8Array, { mediaType }: RevisionRecord): Mutation[] {
+  const { names, subject } = readManifest(bytes, mediaType)
   const mutations: Mutation[] = []
   for (const child of names) mutations.push({ type: 'deleteReference', repository, child, parent: digest })
   if (subject !== undefined) mutations.push({ type: 'deleteReferrer', repository, subject, digest })
