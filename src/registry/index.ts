@@ -99,7 +99,7 @@ function abortable({ signal }: AbortOptions = {}): AbortOptions {
 function assemble(registration: Registration, sessions: OpenSessions, fetches: Fetches): Registry {
   const waited = new KeyedLock()
   const collect = exclusive('garbage collection', (options?: GcOptions) => collectGarbage(registration, options))
-  // Until then the absence of a reference says nothing.
+  // Until then the absence of a reference says nothing: what takes away what nothing leads to waits for it.
   const referencesWritten = (options?: AbortOptions) => registration.references.finished(abortable(options))
   return {
     statBlob: (...args) => statBlob(registration, ...args),
@@ -140,7 +140,6 @@ function assemble(registration: Registration, sessions: OpenSessions, fetches: F
     listReferrers: (...args) => listReferrers(registration, ...args),
     inspect: (...args) => inspect(registration, ...args),
     collectGarbage: async options => {
-      // Until then the absence of a reference says nothing.
       const hadToWait = await registration.references.finished(options)
       // Who waited is not refused because another who did was first.
       return hadToWait ? waited.run('', () => collect(options), abortable(options)) : collect(options)

@@ -148,9 +148,11 @@ describe('end-7a keeps the bytes', () => {
         const blob = await server.ask(`${path}/blobs/${digest}`, { method })
         expect(blob).toMatchObject({ status: 404, codes: method === 'HEAD' ? [] : ['BLOB_UNKNOWN'] })
       }
+      expect(await server.ask(`${path}/blobs/uploads/?mount=${digest}`, { method: 'POST' })).toMatchObject({
+        status: 202
+      })
       const refused = [
         await putManifest(server, 'kept/other', digest, manifestOf()),
-        await server.ask(`${path}/blobs/uploads/?mount=${digest}`, { method: 'POST' }),
         await server.ask(`${path}/blobs/uploads/?digest=${digest}`, { method: 'POST', body: configBytes }),
         await server.ask(`${path}/blobs/uploads/${'0'.repeat(8)}-0000-4000-8000-${'0'.repeat(12)}?digest=${digest}`, {
           method: 'PUT'

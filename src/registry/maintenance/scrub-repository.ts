@@ -1,6 +1,5 @@
-import { RegistryError } from '../../errors.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { type Manifest, parseManifest, referencedDescriptors } from '../../oci/manifest.ts'
+import { type Manifest, readManifest, referencedDescriptors } from '../../oci/manifest.ts'
 import { PreconditionFailed, type RevisionRecord } from '../ports.ts'
 import type { Incomplete } from '../registry.ts'
 import { recordMissingManifest } from './lost-manifests.ts'
@@ -58,20 +57,10 @@ async function reportIfIncomplete(
   const { registration, options, report } = run
   // A manifest that has an image CID is whole in one repository, which is nearly always this one.
   if ((await registration.metadata.image(digest, options)) !== undefined) return
-  const manifest = readable(bytes, mediaType)
-  const missing = manifest === undefined ? undefined : await neverHere(run, repository, manifest)
-  if (missing === undefined || missing.foreign + missing.absent === 0) return
+  const missing = await neverHere(run, repository, readManifest(bytes, mediaType))
+  if (missing.foreign + missing.absent === 0) return
   report.incomplete++
   options.onIncomplete?.({ image: await nameOf(run, repository, digest), ...missing })
-}
-
-function readable(bytes: Uint8Array, mediaType: string): Manifest | undefined {
-  try {
-    return parseManifest(bytes, mediaType)
-  } catch (error) {
-    if (error instanceof RegistryError) return undefined
-    throw error
-  }
 }
 
 /** What the manifest names and the repository was never given. */
