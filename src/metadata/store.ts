@@ -27,7 +27,7 @@ import { RecordCache } from './cache.ts'
 import { Committer } from './committer.ts'
 import { Database, type DatabaseComponents, type Level } from './database.ts'
 import { hexOf, keys, prefixes, repositoryFamilies } from './keys.ts'
-import { entriesUnder, isBlank, keysUnder, pairsUnder, repositories } from './list.ts'
+import { entriesUnder, isBlank, keysUnder, repositories } from './list.ts'
 import { type MigrateInit, migrate } from './migrate.ts'
 import { decode } from './records.ts'
 import { LevelTokenStore } from './token-store.ts'
@@ -207,16 +207,6 @@ export class LevelMetadata extends LevelWalks implements MetadataStore {
   ): AsyncGenerator<ReferrerDescriptor> {
     for await (const [, value] of entriesUnder(this.#database, prefixes.referrers(repository, subject), options))
       yield decode.referrer(value)
-  }
-
-  async *references(repository: string, options?: AbortOptions): AsyncGenerator<{ child: Digest; parent: Digest }> {
-    for await (const [child, parent] of pairsUnder(this.#database, prefixes.referencesIn(repository), options))
-      yield { child, parent }
-  }
-
-  async *referrals(repository: string, options?: AbortOptions): AsyncGenerator<{ subject: Digest; digest: Digest }> {
-    for await (const [subject, digest] of pairsUnder(this.#database, prefixes.referrersIn(repository), options))
-      yield { subject, digest }
   }
 
   holders(digest: Digest, options?: AbortOptions): AsyncGenerator<string> {

@@ -6,6 +6,7 @@
  */
 import type { Digest } from '../oci/digest.ts'
 import {
+  type AbortOptions,
   type Hold,
   holds,
   type LinkRecord,
@@ -15,7 +16,8 @@ import {
 } from '../registry/ports.ts'
 import type { Database } from './database.ts'
 import { ForwardCursor } from './forward-cursor.ts'
-import { rangeOf } from './keys.ts'
+import { prefixes, rangeOf } from './keys.ts'
+import { pairsUnder } from './list.ts'
 import { decode } from './records.ts'
 
 const NUL = '\0'
@@ -25,7 +27,7 @@ const LARGEST_CHUNK = 2048
 
 type Scope = WalkOptions & { repository?: string }
 
-/** The walks over one database. */
+/** The walks over one database, and the whole indexes of a repository. */
 export class LevelWalks implements MetadataWalks {
   readonly #database: Database
 
@@ -47,6 +49,16 @@ export class LevelWalks implements MetadataWalks {
 
   unheldManifests(options?: WalkOptions) {
     return unheldManifests(this.#database, options)
+  }
+
+  async *references(repository: string, options?: AbortOptions): AsyncGenerator<{ child: Digest; parent: Digest }> {
+    for await (const [child, parent] of pairsUnder(this.#database, prefixes.referencesIn(repository), options))
+      yield { child, parent }
+  }
+
+  async *referrals(repository: string, options?: AbortOptions): AsyncGenerator<{ subject: Digest; digest: Digest }> {
+    for await (const [subject, digest] of pairsUnder(this.#database, prefixes.referrersIn(repository), options))
+      yield { subject, digest }
   }
 }
 
