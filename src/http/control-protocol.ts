@@ -42,7 +42,7 @@ import type {
  */
 
 /** Grows when an older command line could misread a node. */
-export const controlProtocol = 1
+export const controlProtocol = 2
 
 /** Response header that names the {@link Reason} of an error. */
 export const reasonHeader = 'pinnace-reason'

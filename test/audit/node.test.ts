@@ -105,6 +105,7 @@ it('has what the command line does, beside the node and without it', async () =>
     'operator delete team/app v1 allowed control',
     'operator token - ci allowed control',
     `operator stop - ${version} allowed -`,
+    `operator delete team/app ${digestOf(Buffer.from(empty))} allowed -`,
     'operator delete team/app v2 allowed -',
     'operator token - ci allowed -'
   ])

@@ -8,6 +8,7 @@ import { verify } from '@node-rs/bcrypt'
 import { describe, expect, it } from 'vitest'
 import { openDataFolder } from '../../src/data-folder.ts'
 import { controlProtocol } from '../../src/http/control-protocol.ts'
+import type { Damage, ScrubReport } from '../../src/registry/registry.ts'
 import { clockAndPlace } from '../clock-and-place.ts'
 import { run, serve, stop, temporaryFolder } from './command.ts'
 import { pushImage } from './push.ts'
@@ -106,7 +107,8 @@ describe.skipIf(!existsSync(script))('on a terminal (needs script of util-linux)
 
   it('another key is asked for by both peer IDs, and no key is shown', async () => {
     const data = await temporaryFolder()
-    const [peerId = ''] = /12D3\w+/.exec((await run(['key', 'rotate', '--data', data])).stdout) ?? []
+    await stop(await serve(data))
+    const [peerId = ''] = /12D3\w+/.exec((await run(['id', '--data', data])).stdout) ?? []
     const refused = await onTerminal(['key', 'rotate', '--data', data], [[/Go on\? \[y\/N\] /, '\r']])
     expect(refused.code).toBe(1)
     expect(refused.shown).toMatch(new RegExp(`${peerId} and becomes 12D3`))
@@ -119,8 +121,15 @@ describe.skipIf(!existsSync(script))('on a terminal (needs script of util-linux)
 
   it('a long command redraws one line, shows what it finds above it, and gives the cursor back, also after Ctrl-C', async () => {
     const folder = await openDataFolder(await temporaryFolder(), { command: 'serve', create: true })
-    const report = { blobs: 41, manifests: 1, bytes: 4096, damages: 0 }
-    const damage = { digest: `sha256:${'0'.repeat(64)}`, problem: 'corrupt', repaired: true, images: ['app:v1'] }
+    const quarantine = { files: 0, bytes: 0 }
+    const report: ScrubReport = { blobs: 41, manifests: 1, bytes: 4096, damages: 0, incomplete: 0, quarantine }
+    const damage: Damage = {
+      digest: `sha256:${'0'.repeat(64)}`,
+      kind: 'blob',
+      problem: 'corrupt',
+      repaired: true,
+      images: ['app:v1']
+    }
     const lines: object[] = [{ progress: report }, { damage }, { result: report }]
     let interval = 1_500
     const server = createServer(async (request, response) => {

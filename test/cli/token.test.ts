@@ -91,6 +91,7 @@ describe.each(['beside a running node', 'on the folder of a stopped node'])('%s'
 
 it('nothing is warned of where callers are told apart', async () => {
   const data = await temporaryFolder()
+  await stop(await serve(data))
   const env = { REGISTRY_ACCESS: '[{subject: token, repositories: "**", actions: [pull]}]' }
   const { code, stdout, stderr } = await run(
     ['token', 'create', '--name', 'ci', '--repo', 'a', '--actions', 'pull', '--data', data],

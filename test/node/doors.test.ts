@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { hash } from '@node-rs/bcrypt'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { controlProtocol } from '../../src/http/control-protocol.ts'
 import type { ServedNode } from '../../src/node/serve.ts'
 import { serveNode } from '../../src/node.ts'
 import { basic } from '../access/authenticated.ts'
@@ -75,7 +76,7 @@ immutable: [{repositories: "**", tags: "v*"}]`
     expect((await ask(path, { user: 'root' })).status).toBe(200)
   }
   const version: unknown = JSON.parse((await ask(`${url}/admin/v1/version`, { user: 'root' })).text)
-  expect(version).toEqual({ version: '1.2.3', protocol: 1 })
+  expect(version).toEqual({ version: '1.2.3', protocol: controlProtocol })
 
   const put = (note: string) =>
     ask(`${url}/v2/team/app/manifests/v1`, {
