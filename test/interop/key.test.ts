@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { startPinnace } from './node.ts'
 import { describeWithTools, type RunResult, runProgram, runTool } from './tools.ts'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -40,7 +41,7 @@ describeWithTools(['ipfs'], 'Keys go between Kubo and a node', () => {
 
   it.each(formats)('out of the node, as %s', async format => {
     const data = `out-${format}`
-    await pinnace(data, 'key', 'rotate')
+    await (await startPinnace({ dataDir: join(folder, data) })).close()
     const peerId = (await pinnace(data, 'id')).stdout.trim()
     const file = join(folder, `${data}.key`)
     await pinnace(data, 'key', 'export', '--format', format, '--out', file)
