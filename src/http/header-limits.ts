@@ -8,6 +8,14 @@ const maxRange = 32 * 1024
 /** Bytes of a request's target and headers that are read at most; Node's parser gives up behind them. */
 export const maxRead = maxHeaders + maxRange
 
+/** Headers of a request. Node 24.21 refuses more; before it, Node drops what is beyond unseen. */
+const maxCount = 1000
+
+/** Whether there are more headers than Node gives: the one that says how long the body is may be missing. */
+export function tooManyHeaders(rawHeaders: readonly string[]): boolean {
+  return rawHeaders.length > 2 * maxCount
+}
+
 /**
  * The limits that Node has no setting for.
  *
@@ -25,7 +33,7 @@ export function headersTooLarge(target: string, rawHeaders: readonly string[]): 
     else length += size
   }
   if (range > maxRange) return rangeTooLarge()
-  return length > maxHeaders ? new RegistryError('HEADER_TOO_LARGE') : undefined
+  return length > maxHeaders || tooManyHeaders(rawHeaders) ? new RegistryError('HEADER_TOO_LARGE') : undefined
 }
 
 /** What was too large when Node's parser gave up on a request's headers, which it leaves to be guessed. */

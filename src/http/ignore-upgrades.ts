@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Connections } from './connections.ts'
+import { tooManyHeaders } from './header-limits.ts'
 
 /**
  * Answers requests with `Upgrade` as if they had none (RFC 9110, section 7.8): nothing else than HTTP/1.1 is spoken here,
@@ -17,6 +18,11 @@ export function ignoreUpgrades(
   server.on('upgrade', (request, stream, behind: Buffer) => {
     // Of a server that listens on sockets; only the type is wider.
     const socket = stream as Socket
+    // Parsed again without its length, a body would be the next request.
+    if (tooManyHeaders(request.rawHeaders)) {
+      server.emit('clientError', Object.assign(new Error('too many headers'), { code: 'HPE_HEADER_OVERFLOW' }), socket)
+      return
+    }
     const connection = connections.of(socket)
     socket.unshift(Buffer.concat([withoutUpgrade(request), behind]))
     // Until the connection is handed over nobody else listens to it.

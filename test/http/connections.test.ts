@@ -170,6 +170,26 @@ describe('requests of other forms', () => {
       expect((await served.ask(`/v2/app/blobs/${digest}`)).body.toString()).toBe(body)
     })
 
+    it.each([
+      ['with it', h2c],
+      ['without', '']
+    ])('hide no request in their body, however many headers come before its length: %s', async (_, upgrade) => {
+      const served = await serve({ init: { accessLog: true } })
+      const path = await location(served)
+      const body = get('/v2/app/tags/list')
+      for (const count of [1000, 1040, 2100]) {
+        const wire = await served.connect()
+        const many = 'a:\r\n'.repeat(count)
+        wire.socket.write(
+          `PATCH ${path} HTTP/1.1\r\nHost: x\r\n${upgrade}${many}Content-Length: ${body.length}\r\n\r\n${body}`
+        )
+        expect(statuses(await wire.closed)).toEqual([431])
+      }
+      const refused = { message: 'request', fields: { status: 431 } }
+      const lines = served.log.lines.filter(line => line.message === 'request')
+      expect(lines.slice(1)).toMatchObject([refused, refused, refused])
+    })
+
     it.runIf(hasOpenssl)('are answered over TLS (which needs: apt-get install openssl)', async () => {
       const { port, app } = await serve({ listenInit: { tls: createCertificate() } })
       const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
