@@ -27,7 +27,8 @@ longer than the grace may lose layers it has sent, ends with MANIFEST_BLOB_UNKNO
 and has to be repeated. --force takes them all the same.
 
 --untagged 0s takes manifests however short ago they lost their tag; those pushed
-within the grace stay. --delete-untagged is the same.
+within the grace stay. --delete-untagged is the same. Pulls by digest are noted once
+a day: with less than 24h, a manifest may go that was pulled since.
 
 Examples:
   pinnace gc --dry-run
