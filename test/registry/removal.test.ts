@@ -156,6 +156,14 @@ describe('removing a repository', () => {
       expect((await pullBlob(node.registry, 'a/b', digestOf(blob))).equals(blob)).toBe(true)
   })
 
+  test('takes manifests that keep each other: an index of its own subject', async () => {
+    const image = await pushImage(node.registry, 'a', 'v1')
+    const subject = { mediaType: mediaTypes.ociManifest, digest: image.digest, size: image.manifest.length }
+    await putManifest(node.registry, 'a', indexManifest([image.manifest], { subject }))
+    expect(await node.registry.removeRepository('a')).toEqual({ tags: 1, manifests: 2, links: 2 })
+    expect(await node.metadata.repositoryExists('a')).toBe(false)
+  })
+
   test('of more tags than one commit takes, broken off, is gone on with by the next', async () => {
     const { digest } = await pushImage(node.registry, 'a', 'first')
     const at = 1

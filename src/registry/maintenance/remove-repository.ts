@@ -51,6 +51,7 @@ export async function removeRepository(
     abort
   )
   await sweepManifests(run)
+  await sweepManifests({ ...run, cycles: true })
   await sweepLinks(run)
   advance()
   return removal

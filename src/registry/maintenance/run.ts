@@ -17,6 +17,11 @@ export interface Run {
   unusedBefore: number | undefined
   /** Only this one. */
   repository?: string
+  /**
+   * A subject to which no tag leads keeps no referrers. Of manifests that keep each other, as an index of its own subject and
+   * that subject do, none would go otherwise.
+   */
+  cycles?: boolean
   /** In a dry run: tags that would be gone as well. */
   tagsGone?: ReadonlySet<string>
   /** Told of each manifest that goes, or would in a dry run. */

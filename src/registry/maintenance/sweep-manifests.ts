@@ -94,8 +94,19 @@ async function holdAbove(
   // What cannot be stored is not here.
   if (subject === undefined || !isStorable(subject)) return found
   if ((await metadata.revision(repository, subject, abortable(run))) === undefined) return found
+  if (run.cycles === true && !(await isBelowTag(run, { repository, digest: subject }))) return found
   const hold = ledger.manifest(repository, subject)
   return hold > found ? hold : found
+}
+
+async function isBelowTag(run: Run, { repository, digest }: Found): Promise<boolean> {
+  const { metadata } = run.registration
+  const seen = new Set([digest])
+  for (const below of seen) {
+    for await (const _tag of metadata.tagsOf(repository, below, abortable(run))) return true
+    for await (const parent of metadata.parents(repository, below, abortable(run))) seen.add(parent)
+  }
+  return false
 }
 
 /** How firmly its own time keeps a manifest that nothing leads to. */
@@ -132,7 +143,9 @@ async function remove(
     { type: 'unreferenced', repository, digest }
   ]
   if (Number.isFinite(run.unusedBefore)) conditions.push({ type: 'revisionUsed', repository, digest, used })
-  if (subject !== undefined && isStorable(subject))
-    conditions.push({ type: 'revisionIs', repository, digest: subject, mediaType: undefined })
+  if (subject !== undefined && isStorable(subject)) {
+    const gone: Precondition = { type: 'revisionIs', repository, digest: subject, mediaType: undefined }
+    conditions.push(run.cycles === true ? { type: 'untagged', repository, digest: subject } : gone)
+  }
   return removeRevision(run.registration, repository, digest, conditions, abortable(run))
 }
