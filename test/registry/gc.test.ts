@@ -49,6 +49,16 @@ describe('garbage collection', () => {
     await expect(node.registry.openBlob('a', digestOf(stray))).rejects.toMatchObject({ reason: 'BLOB_UNKNOWN' })
   })
 
+  test('a HEAD that said "here" is heeded by a run with a shorter grace', async () => {
+    const digest = await pushBlob(node.registry, 'a', randomBytes(10))
+    node.advance(0.2 * hour)
+    await node.registry.statBlob('a', digest)
+    node.advance(0.1 * hour)
+    expect(await node.registry.collectGarbage({ graceMs: 0 })).toMatchObject({ graceMs: 0.25 * hour, links: 0 })
+    node.advance(0.2 * hour)
+    expect(await node.registry.collectGarbage({ graceMs: 0 })).toMatchObject({ links: 1, blobs: 1 })
+  })
+
   test('a HEAD that said "here" renews the grace period', async () => {
     const digest = await pushBlob(node.registry, 'a', randomBytes(10))
     node.advance(0.9 * hour)

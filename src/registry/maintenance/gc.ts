@@ -1,13 +1,11 @@
 import { RegistryError } from '../../errors.ts'
+import { leastGraceMs } from '../blobs/touch-link.ts'
 import type { Registration } from '../components.ts'
 import type { GcOptions, GcReport, Spared } from '../registry.ts'
 import { Ledger } from './ledger.ts'
 import type { Run } from './run.ts'
 import { reapManifests, sweepBlobs, sweepLinks } from './sweep-blobs.ts'
 import { sweepManifests } from './sweep-manifests.ts'
-
-/** What a run beside requests spares at least, however little it was told to: a push takes that long. ms. */
-export const leastGraceMs = 15 * 60_000
 
 /**
  * Mark and sweep beside pushes. What marks a blob is the reference index that each manifest PUT writes in its own batch, so
