@@ -36,6 +36,10 @@ async function holds(view: View, condition: Precondition): Promise<boolean> {
       const revision = await view.text(keys.revision(condition.repository, condition.digest))
       return (revision === undefined ? undefined : decode.revision(revision).mediaType) === condition.mediaType
     }
+    case 'revisionAt': {
+      const revision = await view.text(keys.revision(condition.repository, condition.digest))
+      return revision !== undefined && decode.revision(revision).at === condition.at
+    }
     case 'revisionUsed': {
       const revision = await view.text(keys.revision(condition.repository, condition.digest))
       return revision !== undefined && decode.revision(revision).used === condition.used

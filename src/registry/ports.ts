@@ -169,6 +169,8 @@ export type Precondition =
   | { type: 'manifestIs'; digest: Digest; bytes: Uint8Array | undefined }
   /** The repository holds the manifest under this media type; `undefined`: not at all. */
   | { type: 'revisionIs'; repository: string; digest: Digest; mediaType: string | undefined }
+  /** {@link RevisionRecord.at} is still what was read (GC: nobody pushed it meanwhile). */
+  | { type: 'revisionAt'; repository: string; digest: Digest; at: number }
   /** {@link RevisionRecord.used} is still what was read (GC: nobody pulled or untagged it meanwhile). */
   | { type: 'revisionUsed'; repository: string; digest: Digest; used: number | undefined }
   /** No tag of the repository points at the manifest, but perhaps some of these. */

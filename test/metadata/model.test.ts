@@ -130,6 +130,7 @@ const precondition: fc.Arbitrary<Precondition> = fc.oneof(
     digest: of
   }),
   fc.record({ type: is('linkAt'), repository, digest: of, at }),
+  fc.record({ type: is('revisionAt'), repository, digest: of, at }),
   fc.record({ type: is('revisionUsed'), repository, digest: of, used: fc.option(at, { nil: undefined }) }),
   fc.record({
     type: is('manifestIs'),

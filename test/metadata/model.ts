@@ -64,6 +64,10 @@ export class Model {
         return this.revisions.has(`${condition.repository} ${condition.digest}`)
       case 'revisionIs':
         return this.#mediaTypeOf(`${condition.repository} ${condition.digest}`) === condition.mediaType
+      case 'revisionAt': {
+        const revision = this.revisions.get(`${condition.repository} ${condition.digest}`)
+        return revision !== undefined && JSON.parse(revision).at === condition.at
+      }
       case 'revisionUsed': {
         const revision = this.revisions.get(`${condition.repository} ${condition.digest}`)
         return revision !== undefined && JSON.parse(revision).used === condition.used

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { RegistryErrors } from '../../src/errors.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import {
@@ -47,6 +47,23 @@ describe('garbage collection', () => {
     for (const blob of [config, ...layers])
       expect((await pullBlob(node.registry, 'a', digestOf(blob))).equals(blob)).toBe(true)
     await expect(node.registry.openBlob('a', digestOf(stray))).rejects.toMatchObject({ reason: 'BLOB_UNKNOWN' })
+  })
+
+  test('an untagged manifest that is pushed again while it is about to go stays', async () => {
+    const { digest, manifest } = await pushImage(node.registry, 'a', 'x')
+    await node.registry.deleteTag('a', 'x')
+    node.advance(2 * hour)
+    const { metadata, registry } = node
+    const commit = metadata.commit.bind(metadata)
+    const committing = vi.spyOn(metadata, 'commit').mockImplementation(async (mutations, ...rest) => {
+      if (mutations.some(({ type }) => type === 'deleteRevision')) {
+        committing.mockRestore()
+        await putManifest(registry, 'a', manifest)
+      }
+      return commit(mutations, ...rest)
+    })
+    expect(await registry.collectGarbage({ untaggedMs: 0 })).toMatchObject({ manifests: 0, blobs: 0 })
+    expect((await registry.getManifest('a', { digest })).bytes).toEqual(manifest)
   })
 
   test('a HEAD that said "here" is heeded by a run with a shorter grace', async () => {

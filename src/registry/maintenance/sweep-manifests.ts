@@ -131,14 +131,15 @@ async function enter(run: Run, { repository, digest }: Found, hold: Hold): Promi
   if (link === undefined) run.ledger.setHolder(repository, digest, hold)
 }
 
-/** `false` when something leads to it again. */
+/** `false` when something leads to it again, or it was pushed again. */
 async function remove(
   run: Run,
   { repository, digest }: Found,
-  { used }: RevisionRecord,
+  { at, used }: RevisionRecord,
   subject: WellFormedDigest | undefined
 ): Promise<boolean> {
   const conditions: Precondition[] = [
+    { type: 'revisionAt', repository, digest, at },
     { type: 'untagged', repository, digest },
     { type: 'unreferenced', repository, digest }
   ]
