@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { createControlApp } from '../../src/http/control-app.ts'
+import { controlProtocol } from '../../src/http/control-protocol.ts'
 import { createCertificate, hasOpenssl } from '../http/certificate.ts'
 import { MemoryRegistry } from '../http/memory-registry.ts'
 import { memoryLog } from '../http/serve.ts'
@@ -135,7 +136,7 @@ describe('a node elsewhere', () => {
   })
 
   it('that means no good neither writes to the terminal nor fills the memory', async () => {
-    const version = JSON.stringify({ version: '1', protocol: 1 })
+    const version = JSON.stringify({ version: '1', protocol: controlProtocol })
     const hostile = async (listener: RequestListener) => {
       const host = await plain((request, response) => {
         if (request.url?.endsWith('/version')) response.end(version)
