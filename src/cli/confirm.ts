@@ -10,7 +10,7 @@ import type { Shell } from './shell.ts'
  * @throws {CommandFailure} `usage` where nobody can answer
  */
 export async function confirm({ terminal, signal }: Shell, question: string, purpose: string): Promise<boolean> {
-  if (!terminal.in.isTTY) throw new CommandFailure(exitCodes.usage, `nobody is here to ask: pass --yes ${purpose}`)
+  if (!terminal.in.isTTY) throw new CommandFailure(exitCodes.usage, `no terminal to ask on: pass --yes ${purpose}`)
   const asked = createInterface({ input: terminal.in, output: terminal.err })
   try {
     const answer = await asked.question(`${question} [y/N] `, { signal })

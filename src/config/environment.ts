@@ -73,7 +73,7 @@ export function applyEnvironment(
         const near = nearestVariable(name, keys)
         const instead = near === undefined ? 'docs/configuration.md lists all' : `the nearest is ${near.variable}`
         if (guards.some(guard => name.startsWith(`${guard}_`))) {
-          const sentence = `this names no key, and what was to guard the registry is not passed over; ${instead}`
+          const sentence = `this names no key, and ignoring it could leave the registry open; ${instead}`
           result.problems.push(problemAt({ source: name }, sentence))
         } else {
           result.ignored.push(name)

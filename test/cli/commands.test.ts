@@ -83,7 +83,7 @@ describe.each(['beside a running node', 'on the folder of a stopped node'])('%s'
       await pushImage(url, 'app', 'v2', 'y')
     })
     const silent = await run(['rm', 'app:v1', '--data', data])
-    expect(silent).toEqual({ code: 2, stdout: '', stderr: 'pinnace: nobody is here to ask: pass --yes to remove\n' })
+    expect(silent).toEqual({ code: 2, stdout: '', stderr: 'pinnace: no terminal to ask on: pass --yes to remove\n' })
     const removed = await run(['rm', '--yes', 'app:v1', 'app:v9', 'app:v2', '--data', data])
     expect(removed).toMatchObject({ code: 3, stdout: 'removed app:v1 and 1 manifest\nremoved app:v2 and 1 manifest\n' })
     expect(removed.stderr).toContain('app:v9')
@@ -227,7 +227,7 @@ describe.each(['beside a running node', 'on the folder of a stopped node'])('%s'
     expect(await rm('one')).toEqual({
       code: 2,
       stdout: '',
-      stderr: 'pinnace: nobody is here to ask: pass --yes to remove\n'
+      stderr: 'pinnace: no terminal to ask on: pass --yes to remove\n'
     })
     expect(await rm('--yes')).toMatchObject({ code: 2, stderr: 'pinnace: name the files to remove, or pass --all\n' })
     expect(await rm('one', '--all', '--yes')).toMatchObject({ code: 2 })

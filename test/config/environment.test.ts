@@ -105,7 +105,7 @@ describe('variables', () => {
     ['REGISTRY_AUTH_TOKEN_ISSUR', 'the nearest is REGISTRY_AUTH_TOKEN_ISSUER']
   ])('%s stops the start: the node would be open', async (name, instead) => {
     expect(await problemsOf(load({ [name]: '/etc/htpasswd' }))).toContain(
-      `${name}: this names no key, and what was to guard the registry is not passed over; ${instead}`
+      `${name}: this names no key, and ignoring it could leave the registry open; ${instead}`
     )
   })
 

@@ -134,7 +134,7 @@ function freed({ blobs, bytes, manifests, links }: Readonly<GcReport>): string {
 
 function* sparedFor({ spared: { recent, untagged }, graceMs, untaggedMs }: GcReport): Generator<string> {
   if (recent.blobs > 0 || recent.manifests > 0) {
-    const manifests = recent.manifests === 0 ? '' : `, ${count(recent.manifests, 'untagged manifest')} among it`
+    const manifests = recent.manifests === 0 ? '' : `, including ${count(recent.manifests, 'untagged manifest')}`
     yield `${showBytes(recent.bytes)}: pushed within ${showDuration(graceMs)}${manifests}`
   }
   if (untagged.blobs === 0 && untagged.manifests === 0) return

@@ -71,7 +71,7 @@ async function removeImages(shell: Shell, names: readonly string[], options: RmA
 
 /** Before anything is asked of the node. @throws {CommandFailure} `usage` */
 function demandPerson({ terminal }: Shell): void {
-  if (!terminal.in.isTTY) throw new CommandFailure(exitCodes.usage, 'nobody is here to ask: pass --yes to remove')
+  if (!terminal.in.isTTY) throw new CommandFailure(exitCodes.usage, 'no terminal to ask on: pass --yes to remove')
 }
 
 /** Does one after the other; those behind a failure are still wanted gone. */

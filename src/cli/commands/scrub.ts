@@ -25,6 +25,7 @@ export const registerScrub: Register = (program, shellFor, done) => {
       `
 Ends with 5 as long as damage is left: what was here and is lost counts until it is pushed again, or deleted.
 What was never pushed, or is a foreign layer, is listed as incomplete and is no damage.
+crane, oras and regctl send no layers of an image whose manifest is here: with them, remove the image first (rm).
 
 Examples:
   pinnace scrub
@@ -66,7 +67,7 @@ const problems: Record<Damage['problem'], string> = {
   corrupt: 'does not hash to its digest',
   missing: 'is gone from the disk',
   unindexed: 'is on the disk but not in the index',
-  stray: 'is a file that nothing names'
+  stray: 'is a file that no record names'
 }
 
 function describe(out: Output, progress: Progress, damage: Damage): string {
