@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createControlApp } from '../../src/http/control-app.ts'
-import { reasonHeader } from '../../src/http/control-protocol.ts'
+import { controlProtocol, reasonHeader } from '../../src/http/control-protocol.ts'
 import { listenControl } from '../../src/http/listen-control.ts'
 import { MemoryRegistry } from './memory-registry.ts'
 import { memoryLog } from './serve.ts'
@@ -73,7 +73,7 @@ describe('the control door', () => {
 
   it('tells version and identity', async () => {
     const { ask } = await control()
-    expect((await ask('GET', '/version')).lines).toEqual([{ version: '1.2.3', protocol: 1 }])
+    expect((await ask('GET', '/version')).lines).toEqual([{ version: '1.2.3', protocol: controlProtocol }])
     expect((await ask('GET', '/id')).lines).toEqual([{ peerId: '12D3', multiaddrs: ['/ip4/127.0.0.1/tcp/4001'] }])
   })
 
