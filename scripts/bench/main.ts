@@ -35,11 +35,11 @@ async function runGroup(name: RowName, bench: Bench, targets: Targets, options: 
     case 'manifest':
       return [...(await manifestRows(bench)), ...(await signedInRows(bench))]
     case 'mixed':
-      return mixedRows(bench, targets.ours)
+      return mixedRows(bench, targets.nodes)
     case 'memory':
-      return memoryRows(bench, options.size)
+      return memoryRows(bench, targets.nodes, options.size)
     case 'start':
-      return startRows(bench)
+      return startRows(bench, targets.nodes)
   }
 }
 
@@ -58,7 +58,13 @@ async function run(options: BenchOptions, folder: string, interrupt: AbortSignal
     const generator = new Generator()
     let targets: Targets | undefined
     try {
-      targets = await startTargets({ folder: own, tls: certificate, peers: options.peers, signal })
+      targets = await startTargets({
+        folder: own,
+        tls: certificate,
+        peers: options.peers,
+        before: options.before,
+        signal
+      })
       if (names.length === 0) names.push(...targets.all.map(target => target.name))
       missing = targets.missing
       const run = `${process.pid}-${Date.now()}`

@@ -8,6 +8,8 @@ export interface BenchOptions {
   rows: RowName[]
   rounds: number
   peers: Record<string, string>
+  /** Another checkout of this project, measured instead of other registries. */
+  before: string | undefined
   json: string | undefined
   tls: boolean
   /** GiB that the memory row pushes and pulls. */
@@ -17,6 +19,7 @@ export interface BenchOptions {
 interface Parsed {
   rounds: number
   peer: Record<string, string>
+  before?: string
   json?: string
   tls: boolean
   size: number
@@ -29,14 +32,15 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     .argument('[rows...]', `what to run: ${rowNames.join(', ')}; default all`, collectRow)
     .option('--rounds <n>', 'interleaved rounds of each row', positive, 9)
     .option('--peer <name=url>', 'a registry that runs already; may be repeated', collectPeer, {})
+    .option('--before <folder>', 'a checkout of the version before with its dependencies, instead of other registries')
     .option('--json <file>', 'also write every figure to this file')
     .option('--tls', 'over TLS, with a certificate made for the run', false)
     .option('--size <GiB>', 'how much the row "memory" pushes and pulls', positive, 10)
     .exitOverride()
   program.parse([...argv], { from: 'user' })
-  const { rounds, peer, json, tls, size } = program.opts<Parsed>()
+  const { rounds, peer, before, json, tls, size } = program.opts<Parsed>()
   const [rows] = program.processedArgs as [RowName[]]
-  return { rows: rows.length === 0 ? [...rowNames] : rows, rounds, peers: peer, json, tls, size }
+  return { rows: rows.length === 0 ? [...rowNames] : rows, rounds, peers: peer, before, json, tls, size }
 }
 
 function collectRow(value: string, before: RowName[] | undefined): RowName[] {

@@ -22,6 +22,8 @@ export interface PinnaceOptions {
   readyTimeout?: number
   /** Path of a script to run instead of `pinnace serve`, with the configuration file as its argument. */
   entry?: string
+  /** `src/main.ts` of another checkout of this project, to run instead of this one's. */
+  main?: string
   signal?: AbortSignal
 }
 
@@ -58,7 +60,7 @@ export interface Pinnace {
   close(): Promise<void>
 }
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const ownMain = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 /**
  * Starts `pinnace serve` with deletion on, the registry and IPFS on free ports of loopback, and waits until it is
@@ -112,6 +114,7 @@ class RunningPinnace implements Pinnace {
 
   async pinnace(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
     const env = { ...this.#options.env, ...options.env }
+    const { main = ownMain } = this.#options
     return await runProgram(process.execPath, [main, ...args, '--data', this.dataDir], { ...options, env })
   }
 
@@ -194,7 +197,7 @@ async function serve(folder: string, config: Section, options: PinnaceOptions): 
   const scheme = isSection(config.http) && config.http.tls !== undefined ? 'https' : 'http'
   const prefix = isSection(config.http) && typeof config.http.prefix === 'string' ? config.http.prefix : '/'
   let found: URL | undefined
-  const command = options.entry === undefined ? [main, 'serve', file] : [options.entry, file]
+  const command = options.entry === undefined ? [options.main ?? ownMain, 'serve', file] : [options.entry, file]
   const daemon = await startProgram(process.execPath, command, {
     async ready(signal, logs) {
       for (const url of addressesIn(logs, scheme)) {

@@ -4,7 +4,8 @@ import { startProgram } from '../../../test/interop/daemon.ts'
 import type { Bench, Row } from '../measure.ts'
 import { memoryOf } from '../process-usage.ts'
 import { slope } from '../statistics.ts'
-import type { Target } from '../targets/target.ts'
+import type { PinnaceTarget } from '../targets/pinnace.ts'
+import { freeBlob, type Target } from '../targets/target.ts'
 
 const repository = 'bench/memory'
 /** ms until a process that was just started has stopped allocating. */
@@ -18,8 +19,8 @@ interface Sample {
   y: number
 }
 
-/** Memory of every server at rest, and of ours while one blob of so many GiB is pushed and pulled. */
-export async function memoryRows(bench: Bench, gibibytes: number): Promise<Row[]> {
+/** Memory of every server at rest, and of our nodes while one blob of so many GiB is pushed and pulled. */
+export async function memoryRows(bench: Bench, nodes: readonly PinnaceTarget[], gibibytes: number): Promise<Row[]> {
   const { progress, signal, targets } = bench
   progress.begin('RSS idle', 2)
   progress.step('waiting until everyone has settled')
@@ -29,30 +30,30 @@ export async function memoryRows(bench: Bench, gibibytes: number): Promise<Row[]
   progress.step('bare Helia')
   const bare = await bareHelia(signal)
   idle.notes.push(`a bare Helia with the same libp2p modules and nothing else: ${bare.toFixed(0)} MB`)
-  return [idle, ...(await underLoad(bench, gibibytes))]
+  const rows = (['push', 'pull'] as const).map(way => rowOf(`RSS, highest during ${way} of ${gibibytes} GiB`))
+  for (const node of nodes) await underLoad(bench, node, gibibytes, rows)
+  return [idle, ...rows]
 }
 
-async function underLoad(bench: Bench, gibibytes: number): Promise<Row[]> {
-  const { generator, progress, run, signal, targets } = bench
-  const [ours] = targets
-  if (ours?.pid === undefined) return []
-  const { origin } = ours
+/** Fills `rows`, that of pushing and that of pulling. */
+async function underLoad(bench: Bench, node: PinnaceTarget, gibibytes: number, rows: readonly Row[]): Promise<void> {
+  const { generator, progress, run, signal } = bench
+  const { origin } = node
   const size = gibibytes * 2 ** 30
-  const rows: Row[] = []
   let digest = ''
-  progress.begin(`RSS during ${gibibytes} GiB`, 2)
-  for (const direction of ['push', 'pull'] as const) {
-    progress.step(direction)
+  progress.begin(`RSS during ${gibibytes} GiB, ${node.name}`, rows.length)
+  for (const [index, row] of rows.entries()) {
+    const push = index === 0
+    progress.step(push ? 'push' : 'pull')
     const blobs = [{ seed: `${run}/memory`, size }]
-    const work =
-      direction === 'push'
-        ? generator.transfer({ type: 'push', origin, repository, blobs, form: 'chunked', connections: 1 }, signal)
-        : generator.transfer({ type: 'pull', origin, repository, digest, size, connections: 1 }, signal)
-    const { samples, result } = await sampled(ours, work, gibibytes)
+    const work = push
+      ? generator.transfer({ type: 'push', origin, repository, blobs, form: 'chunked', connections: 1 }, signal)
+      : generator.transfer({ type: 'pull', origin, repository, digest, size, connections: 1 }, signal)
+    const { samples, result } = await sampled(node, work, gibibytes)
     digest = result.digests[0] ?? digest
-    rows.push(describe(ours, direction, gibibytes, samples, size / 1e6 / result.seconds))
+    describe(row, node, samples, size / 1e6 / result.seconds)
   }
-  return rows
+  await freeBlob(node, repository, digest)
 }
 
 async function sampled<Result>(
@@ -82,14 +83,11 @@ async function sampled<Result>(
 }
 
 /** Flat is what the second half says: the first fills buffers, caches and the heap's new space. */
-function describe(ours: Target, direction: string, gibibytes: number, samples: readonly Sample[], speed: number): Row {
-  const row = rowOf(`RSS, highest during ${direction} of ${gibibytes} GiB`)
-  row.values[ours.name] = [Math.max(...samples.map(sample => sample.y))]
+function describe(row: Row, { name }: Target, samples: readonly Sample[], speed: number): void {
+  row.values[name] = [Math.max(...samples.map(sample => sample.y))]
   const growth = slope(samples.slice(Math.floor(samples.length / 2)))
-  row.notes.push(
-    `${growth >= 0 ? '+' : ''}${growth.toFixed(2)} MB per GiB in the second half, ${samples.length} samples, ${speed.toFixed(0)} MB/s`
-  )
-  return row
+  const shown = `${growth >= 0 ? '+' : ''}${growth.toFixed(2)} MB per GiB in the second half`
+  row.notes.push(`${name}: ${shown}, ${samples.length} samples, ${speed.toFixed(0)} MB/s`)
 }
 
 function rowOf(name: string): Row {

@@ -3,38 +3,53 @@ import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { Connection } from '../load/connection.ts'
 import { type Bench, type Row, runRow } from '../measure.ts'
-import { prepareFolder, type Stock } from '../prepare.ts'
+import type { Stock } from '../prepare.ts'
 import { freePort } from '../targets/answers.ts'
+import type { PinnaceTarget } from '../targets/pinnace.ts'
 import type { Target } from '../targets/target.ts'
 
 /** 100,000 blobs, 20,000 tags. */
 const full: Stock = { repositories: 200, tags: 100, blobs: 5 }
-const main = fileURLToPath(new URL('../../../src/main.ts', import.meta.url))
 
-/** From the start of the process to the first 200 of `/readyz`: on an empty folder, and on a full one. */
-export async function startRows(bench: Bench): Promise<Row[]> {
+/**
+ * From the start of the process to the first 200 of `/readyz`: on an empty folder, and on a full one. Nodes only:
+ * distribution and olareg keep no index that would have to be opened.
+ */
+export async function startRows(bench: Bench, nodes: readonly PinnaceTarget[]): Promise<Row[]> {
   const { folder, progress, signal } = bench
-  const stocked = join(folder, 'stocked')
-  await mkdir(stocked, { recursive: true, mode: 0o700 })
-  progress.begin('start: preparing 100,000 blobs and 20,000 tags', full.repositories)
-  let done = 0
-  await prepareFolder(stocked, full, () => progress.step(`repository ${++done}`), signal)
-  const empty = join(folder, 'empty')
-  // Nobody else is asked: distribution and olareg keep no index that would have to be opened.
-  const ours: Target = { name: 'pinnace', origin: '', close: async () => {} }
-  const alone = { ...bench, targets: [ours] }
-  const starting = (name: string, data: string) =>
-    runRow(alone, { name, unit: 's', better: 'less', measure: (_target, _round, bounded) => startOnce(data, bounded) })
+  const own = (kind: string, { name }: Target) => join(folder, `${kind}-${name}`)
+  for (const node of nodes) {
+    const stocked = own('stocked', node)
+    await mkdir(stocked, { mode: 0o700 })
+    progress.begin(`start: preparing 100,000 blobs and 20,000 tags, ${node.name}`, full.repositories)
+    let done = 0
+    // Each by its own code: an older version cannot open the metadata of a newer one.
+    const { prepareFolder }: typeof import('../prepare.ts') = await import(
+      new URL('../scripts/bench/prepare.ts', pathToFileURL(node.main)).href
+    )
+    await prepareFolder(stocked, full, () => progress.step(`repository ${++done}`), signal)
+  }
+  const programs = new Map(nodes.map(({ name, main }) => [name, main]))
+  const starting = (name: string, kind: string) =>
+    runRow(
+      { ...bench, targets: nodes },
+      {
+        name,
+        unit: 's',
+        better: 'less',
+        measure: (target, _round, bounded) => startOnce(programs.get(target.name) ?? '', own(kind, target), bounded)
+      }
+    )
   return [
-    await starting('start on an empty folder to /readyz', empty),
-    await starting('start with 100 k blobs, 20 k tags to /readyz', stocked)
+    await starting('start on an empty folder to /readyz', 'empty'),
+    await starting('start with 100 k blobs, 20 k tags to /readyz', 'stocked')
   ]
 }
 
-async function startOnce(data: string, signal: AbortSignal): Promise<number> {
+async function startOnce(main: string, data: string, signal: AbortSignal): Promise<number> {
   const addr = `127.0.0.1:${await freePort()}`
   const file = `${data}.yml`
   const config = {

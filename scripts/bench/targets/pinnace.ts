@@ -1,16 +1,23 @@
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type Pinnace, startPinnace } from '../../../test/interop/node.ts'
 import { shardOf, type Target, type TargetInit } from './target.ts'
 
 export interface PinnaceTarget extends Target {
   pid: number
   node: Pinnace
+  /** The program it runs. */
+  main: string
 }
 
-/** This repository's own node, as `serve` runs it, at log level error like the others. */
-export async function startOurs(init: TargetInit): Promise<PinnaceTarget> {
+const ownMain = fileURLToPath(new URL('../../../src/main.ts', import.meta.url))
+
+/** A node of this checkout, or of another one, as `serve` runs it, at log level error like the others. */
+export async function startOurs(init: TargetInit, before?: string): Promise<PinnaceTarget> {
   const { folder, tls, signal } = init
+  const main = before === undefined ? ownMain : join(resolve(before), 'src', 'main.ts')
   const node = await startPinnace({
+    main,
     config: {
       log: { level: 'error', accesslog: { disabled: true } },
       storage: { filesystem: { rootdirectory: join(folder, 'data') } },
@@ -20,5 +27,6 @@ export async function startOurs(init: TargetInit): Promise<PinnaceTarget> {
     signal
   })
   const fileOf = (_repository: string, digest: string): string => join(folder, 'data', 'blobs', shardOf(digest))
-  return { name: 'pinnace', origin: node.url, pid: node.pid, node, fileOf, close: () => node.close() }
+  const name = before === undefined ? 'pinnace' : 'before'
+  return { name, origin: node.url, pid: node.pid, node, main, fileOf, close: () => node.close() }
 }

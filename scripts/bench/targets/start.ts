@@ -12,11 +12,14 @@ export interface TargetsInit {
   tls: Certificate | undefined
   /** Registries that run already, by name. */
   peers: Readonly<Record<string, string>>
+  /** Another checkout of this project, started instead of other registries. */
+  before?: string | undefined
   signal: AbortSignal
 }
 
 export interface Targets {
-  ours: PinnaceTarget
+  /** This checkout's node, then the one of the version before, where that was asked for. */
+  nodes: PinnaceTarget[]
   /** Ours first. */
   all: Target[]
   /** Peers that are not installed here. */
@@ -42,10 +45,15 @@ export async function startTargets(init: TargetsInit): Promise<Targets> {
     return { folder, tls: init.tls, signal: init.signal }
   }
   try {
-    const ours = await startOurs(await own('pinnace'))
-    all.push(ours)
+    const nodes = [await startOurs(await own('pinnace'))]
+    all.push(...nodes)
+    if (init.before !== undefined) {
+      const before = await startOurs(await own('before'), init.before)
+      nodes.push(before)
+      all.push(before)
+    }
     const missing: string[] = []
-    for (const { name, program } of peers) {
+    for (const { name, program } of init.before === undefined ? peers : []) {
       if (findTool(program) === undefined) missing.push(name)
       else if (program === 'olareg') all.push(await startOlareg(await own(name)))
       else all.push(await startDistribution(name, program, await own(name)))
@@ -54,7 +62,7 @@ export async function startTargets(init: TargetsInit): Promise<Targets> {
       if (!(await answers(origin))) throw new Error(`${name} at ${origin} does not answer /v2/ with 200`)
       all.push({ name, origin, close: async () => {} })
     }
-    return { ours, all, missing, close }
+    return { nodes, all, missing, close }
   } catch (cause) {
     await close()
     throw cause
