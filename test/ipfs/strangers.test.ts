@@ -46,7 +46,8 @@ describe('a stranger', () => {
     const { address } = await serving()
     const peer = await stranger()
     const { remotePeer } = await peer.dial(multiaddr(address))
-    await expect.poll(async () => (await peer.peerStore.get(remotePeer)).protocols.length).toBeGreaterThan(0)
+    // The protocol by which identify asks is noted before it is answered.
+    await expect.poll(async () => (await peer.peerStore.get(remotePeer)).metadata.has('AgentVersion')).toBe(true)
     const { protocols, metadata, addresses } = await peer.peerStore.get(remotePeer)
     expect([...protocols].sort()).toEqual(['/ipfs/bitswap/1.2.0', '/ipfs/id/1.0.0'])
     expect(new TextDecoder().decode(metadata.get('AgentVersion'))).toBe('pinnace')
