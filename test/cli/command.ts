@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach } from 'vitest'
+import { afterEach, expect } from 'vitest'
 import { clockAndPlace } from '../clock-and-place.ts'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -37,6 +37,9 @@ afterEach(async () => {
   for (const folder of folders) await rm(folder, { recursive: true, force: true })
   folders.clear()
 })
+
+/** What `ls` ends with on a node that has nothing. */
+export const emptyList = { code: 0, stdout: '', stderr: expect.stringMatching(/^nothing is here yet: .*\n$/) }
 
 /** A folder removed after the test. */
 export async function temporaryFolder(): Promise<string> {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { cp, mkdir, readdir, readFile, rename, symlink, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { run, type Started, type StartOptions, serve, stop, temporaryFolder } from './command.ts'
+import { emptyList, run, type Started, type StartOptions, serve, stop, temporaryFolder } from './command.ts'
 import { pushImage } from './push.ts'
 
 const mayMount = process.platform === 'linux' && process.getuid?.() === 0
@@ -71,14 +71,14 @@ describe('a copy of the folder of a running node', () => {
     const { folder: _named, host: _host, ...before } = record
     await writeFile(file, JSON.stringify(before))
     copy(original, other)
-    expect(await run(['ls', '--data', original])).toEqual({ code: 0, stdout: '', stderr: '' })
+    expect(await run(['ls', '--data', original])).toEqual(emptyList)
     const gc = await run(['gc', '--data', other])
     expect(gc).toMatchObject({ code: 4, stdout: '' })
     expect(gc.stderr).toContain(`process ${node.child.pid} of an older version (pinnace serve, since `)
     expect(gc.stderr).toContain(`when this is a copy of its folder, remove ${join(other, 'lock')}\n`)
     // As it says.
     await unlink(join(other, 'lock', file.slice(file.lastIndexOf('/') + 1)))
-    expect(await run(['ls', '--data', other])).toEqual({ code: 0, stdout: '', stderr: '' })
+    expect(await run(['ls', '--data', other])).toEqual(emptyList)
   })
 })
 
@@ -171,7 +171,7 @@ describe.skipIf(!mayMount)(mayMount ? title : `${title} (needs root on Linux)`, 
     expect(refused).toMatchObject({ code: 4, stderr: expect.stringMatching(/process 1 of another container/) })
     expect((await recordOf(original)).file).toBe(file)
     await rename(join(original, 'elsewhere.sock'), join(original, 'control.sock'))
-    expect(await run(['ls', '--data', original])).toEqual({ code: 0, stdout: '', stderr: '' })
+    expect(await run(['ls', '--data', original])).toEqual(emptyList)
     await killed(node)
   })
 })

@@ -34,6 +34,8 @@ export interface SentError {
   message: string
   stack?: string | undefined
   setting?: IpfsSetting | undefined
+  /** What the system said, where it is the cause: it names the file. */
+  cause?: string | undefined
 }
 
 export type FromThread =
