@@ -65,7 +65,7 @@ async function expectHealthy(): Promise<void> {
 
 async function attack({ send, statuses, code, hasty: soon, ...options }: HostileRequest): Promise<void> {
   const session = send.includes('{session}') || send.includes('{id}') ? await openSession(server, 'app') : ''
-  const id = session.slice(session.lastIndexOf('/') + 1)
+  const [id = ''] = /[0-9a-f]{8}-[0-9a-f-]+/.exec(session) ?? []
   const filled = Buffer.from(send.toString('latin1').replaceAll('{session}', session).replaceAll('{id}', id), 'latin1')
   const answers = await exchange(soon === true ? hasty.port : server.port, filled, options)
   const seen = answers.map(answer => answer.status)
