@@ -29,14 +29,24 @@ export interface Finished {
 }
 
 const living = new Set<ChildProcess>()
+/** Of the test that runs. */
+const all: Pick<Started, 'child' | 'stdout' | 'stderr'>[] = []
 const folders = new Set<string>()
 
-afterEach(async () => {
+afterEach(async ({ task }) => {
+  // What a process ended with, and said, is often the only sign of why a test failed.
+  if (task.result?.state === 'fail') for (const started of all) console.error(lastWords(started))
+  all.length = 0
   for (const child of living) child.kill('SIGKILL')
   await Promise.all([...living].map(child => once(child, 'close')))
   for (const folder of folders) await rm(folder, { recursive: true, force: true })
   folders.clear()
 })
+
+function lastWords({ child, stdout, stderr }: (typeof all)[number]): string {
+  const end = child.exitCode ?? child.signalCode ?? 'still running'
+  return `process ${child.pid} (${child.spawnargs.slice(2).join(' ')}): ${end}\n${stdout()}${stderr()}`
+}
 
 /** What `ls` ends with on a node that has nothing. */
 export const emptyList = { code: 0, stdout: '', stderr: expect.stringMatching(/^nothing is here yet: .*\n$/) }
@@ -101,10 +111,10 @@ export function start(
       child.once('close', () => reject(new Error(`ended without ${pattern}:\n${output.stdout}${output.stderr}`)))
       look()
     })
+  const said = { child, stdout: () => output.stdout, stderr: () => output.stderr }
+  all.push(said)
   return {
-    child,
-    stdout: () => output.stdout,
-    stderr: () => output.stderr,
+    ...said,
     ended,
     until: matching('stdout'),
     untilError: matching('stderr')
