@@ -25,7 +25,7 @@ describeWithTools(['crane', 'skopeo', 'busybox', 'tar'], 'an image whose layer r
     image = imageOf([await busyboxLayer(), tarOf({ random: randomBytes(2 << 20) })])
     layer = image.blobs.at(-1)?.descriptor.digest ?? ''
     await writeLayout(join(folder, 'layout'), { v1: image })
-    await runTool('crane', ['push', join(folder, 'layout'), `${node.host}/team/app:v1`])
+    await push()
   })
   afterAll(async () => {
     await node?.close()
@@ -49,6 +49,15 @@ describeWithTools(['crane', 'skopeo', 'busybox', 'tar'], 'an image whose layer r
   }
   const gauge = async () => (await (await fetch(metrics)).text()).match(/^pinnace_damaged.*$/gm)
   const scrub = () => node.pinnace(['scrub'], { exitCodes: [0, 5] })
+  const push = () => runTool('crane', ['push', join(folder, 'layout'), `${node.host}/team/app:v1`])
+  const rot = async () => {
+    await node.kill()
+    const hex = layer.slice('sha256:'.length)
+    const file = await open(join(node.dataDir, 'blobs', 'sha256', hex.slice(0, 2), hex), 'r+')
+    await file.write(Buffer.from('rot'), 0, 3, 1000)
+    await file.close()
+    await node.restart()
+  }
 
   it('is whole at first', async () => {
     expect(await ready()).toEqual({ status: 200, body: { status: 'ok' } })
@@ -57,12 +66,7 @@ describeWithTools(['crane', 'skopeo', 'busybox', 'tar'], 'an image whose layer r
   })
 
   it('is damaged from the pull that met it on, in every scrub', async () => {
-    await node.kill()
-    const hex = layer.slice('sha256:'.length)
-    const file = await open(join(node.dataDir, 'blobs', 'sha256', hex.slice(0, 2), hex), 'r+')
-    await file.write(Buffer.from('rot'), 0, 3, 1000)
-    await file.close()
-    await node.restart()
+    await rot()
     await expect(pull()).rejects.toThrow()
     await expect.poll(gauge).toEqual(['pinnace_damaged{kind="blob"} 1', 'pinnace_damaged{kind="manifest"} 0'])
     await expect(copyOut('out')).rejects.toThrow()
@@ -109,6 +113,18 @@ describeWithTools(['crane', 'skopeo', 'busybox', 'tar'], 'an image whose layer r
     expect(stdout).toMatch(/^removed 1 file \(2\.\d+ MiB\)\n$/)
     expect((await node.pinnace(['quarantine', 'ls'])).stdout).toMatch(/^NAME +SIZE +SINCE +STATE\n$/)
     expect((await scrub()).stdout).not.toContain('quarantine')
+  })
+
+  it('is mended by a client that asks for the manifest first, after what scrub says to type for it', async () => {
+    await rot()
+    const { exitCode, stdout } = await scrub()
+    expect(exitCode).toBe(5)
+    expect(stdout).toMatch(/crane, oras and regctl only after: pinnace rm REPOSITORY@DIGEST .*\n$/)
+    const { digest } = JSON.parse((await node.pinnace(['inspect', 'team/app:v1', '--json'])).stdout)
+    await node.pinnace(['rm', `team/app@${digest}`, '--yes'])
+    await push()
+    expect((await scrub()).exitCode).toBe(0)
+    await pull()
   })
 })
 

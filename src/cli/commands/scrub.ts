@@ -41,6 +41,8 @@ async function scrub(shell: Shell, { repair, json }: ScrubArguments): Promise<Ex
   await using operations = await connect(shell)
   const progress = startProgress(err, 'Scrubbing')
   let left = 0
+  /** Whether an image is to be pushed again. */
+  let push = false
   try {
     const report = await operations.scrub({
       signal: shell.signal,
@@ -48,6 +50,7 @@ async function scrub(shell: Shell, { repair, json }: ScrubArguments): Promise<Ex
       onProgress: now => progress.update(summary(now)),
       onDamage: damage => {
         if (!damage.repaired) left++
+        push ||= !damage.repaired && damage.images.length > 0
         out.write(json ? `${JSON.stringify({ damage })}\n` : describe(out, progress, damage))
       },
       onIncomplete: incomplete => {
@@ -56,7 +59,7 @@ async function scrub(shell: Shell, { repair, json }: ScrubArguments): Promise<Ex
       }
     })
     progress.stop()
-    out.write(json ? `${JSON.stringify({ report })}\n` : describeReport(report, left))
+    out.write(json ? `${JSON.stringify({ report })}\n` : describeReport(report, { left, push }))
     return left === 0 ? exitCodes.ok : exitCodes.damaged
   } finally {
     progress.stop()
@@ -106,7 +109,7 @@ function describeIncomplete({ image, foreign, absent }: Incomplete): string {
   return `incomplete: ${printable(image)}: ${parts.join(', ')}`
 }
 
-function describeReport(report: ScrubReport, left: number): string {
+function describeReport(report: ScrubReport, { left, push }: { left: number; push: boolean }): string {
   const { incomplete, quarantine } = report
   const parts = [
     `checked ${summary(report)}`,
@@ -118,8 +121,13 @@ function describeReport(report: ScrubReport, left: number): string {
     lines.push(
       `quarantine/ holds ${count(quarantine.files, 'file')} (${showBytes(quarantine.bytes)}): see pinnace quarantine ls`
     )
+  if (push) lines.push(beforeOthersPush)
   return `${lines.join('\n')}\n`
 }
+
+/** They ask for the manifest first, and are told that it is here. */
+const beforeOthersPush =
+  'docker, podman and skopeo push what is missing; crane, oras and regctl only after: pinnace rm REPOSITORY@DIGEST ("pinnace inspect IMAGE" prints the digest)'
 
 function summary({ blobs, manifests, bytes, damages }: Readonly<ScrubReport>): string {
   return `${count(blobs, 'blob')}, ${count(manifests, 'manifest')} (${showBytes(bytes)}), ${damages} damaged`
