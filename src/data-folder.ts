@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { access, constants, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { access, constants, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { chooseAnother, DataFolderUnusable, explainAccess, refuseRoot } from './data-folder-access.ts'
@@ -22,6 +22,7 @@ import {
   replaceRecord,
   socketOf
 } from './data-folder-lock.ts'
+import { makeFolder, tryFolder } from './file-access.ts'
 import { identifySelf } from './process-identity.ts'
 
 export { DataFolderOfAnother, DataFolderUnusable, explainAccess, type User } from './data-folder-access.ts'
@@ -75,7 +76,7 @@ export async function openDataFolder(path: string, init: OpenDataFolderInit): Pr
     const beside = found.isData ? [] : besideOf(root, found.entries)
     // A folder that nobody has used yet takes the user of its first node: in a container that is often root.
     if (found.isData || (found.exists && init.command !== 'serve')) await refuseRoot(root)
-    await mkdir(locks, { recursive: true, mode: 0o700 })
+    await makeFolder(locks)
     const self = await identifySelf()
     const identity = await identifyFolder(root)
     const startedAt = new Date().toISOString()
@@ -96,9 +97,8 @@ export async function checkDataFolder(path: string): Promise<{ path: string; exi
   try {
     const found = await look(root)
     if (!found.isData) besideOf(root, found.entries)
-    let nearest = root
-    while (!found.exists && nearest !== dirname(nearest) && (await isMissing(nearest))) nearest = dirname(nearest)
-    await access(nearest, constants.R_OK | constants.W_OK | constants.X_OK)
+    if (found.exists) await access(root, constants.R_OK | constants.W_OK | constants.X_OK)
+    else await tryFolder(root)
     return { path: root, exists: found.exists }
   } catch (error) {
     throw await explain(root, error)
@@ -284,6 +284,10 @@ async function explain(root: string, error: unknown): Promise<unknown> {
   const code = codeOf(error)
   if (code === 'ENOTDIR' || code === 'EEXIST') {
     return new DataFolderUnusable(`${root} is not a folder: move it away, or ${chooseAnother}`, { cause: error })
+  }
+  if (code === 'EOPNOTSUPP') {
+    const message = `the data folder ${root} cannot be made: the system keeps no files there; ${chooseAnother}`
+    return new DataFolderUnusable(message, { cause: error })
   }
   if (code === 'EROFS') {
     const message = `the data folder ${root} is on a read-only file system: mount it writable, or ${chooseAnother}`

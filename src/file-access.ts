@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { access, constants, stat } from 'node:fs/promises'
+import { access, constants, mkdir, stat, statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
 /** The system's name of an error, such as `ENOENT`; `unreadable` where it has none. */
@@ -38,6 +38,8 @@ export function mendWriting(error: unknown): string {
     EROFS:
       'the file system is read-only here: mount it writable, or open the folder to the service (ReadWritePaths= of systemd)',
     EISDIR: 'it is a folder; name a file',
+    EOPNOTSUPP: 'the system keeps no files there; name another',
+    ESPIPE: 'it is no regular file; name one',
     EEXIST: 'its folder is a file; name another',
     ENOTDIR: 'a part of the path is no folder; name another'
   }
@@ -56,10 +58,32 @@ export async function tryFolder(folder: string): Promise<void> {
       return undefined
     })
     if (found === undefined) continue
-    if (found.isDirectory()) return access(path, constants.W_OK | constants.X_OK)
+    if (found.isDirectory()) {
+      const { type } = await statfs(path)
+      if (type === procfs) throw noFiles(path)
+      return access(path, constants.W_OK | constants.X_OK)
+    }
     const code = path === resolve(folder) ? 'EEXIST' : 'ENOTDIR'
     throw Object.assign(new Error(`${code}: ${path} is no folder`), { code, path, syscall: 'mkdir' })
   }
+}
+
+/**
+ * `mkdir -p`, mode 0700.
+ *
+ * @throws what the system says; EOPNOTSUPP below /proc, where `mkdir` of Node 24 tries without end
+ */
+export async function makeFolder(folder: string): Promise<void> {
+  await tryFolder(folder)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+}
+
+/** As statfs(2) gives it. */
+const procfs = 0x9fa0
+
+function noFiles(path: string): Error {
+  const code = 'EOPNOTSUPP'
+  return Object.assign(new Error(`${code}: the system keeps no files in ${path}`), { code, path, syscall: 'mkdir' })
 }
 
 /** A path as it is typed in a shell. */

@@ -29,7 +29,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   cli: ['node', 'config', 'data-folder', ...adapters, 'egress', 'file-watch', ...core],
   node: ['config', 'data-folder', ...adapters, 'egress', 'file-watch', ...core],
   config: ['access', 'oci', 'errors'],
-  'data-folder': [],
+  'data-folder': ['file-access'],
   ...Object.fromEntries(adapters.map(name => [name, ['egress', 'file-watch', ...core]])),
   registry: ['access', 'oci', 'errors'],
   access: ['oci', 'errors'],

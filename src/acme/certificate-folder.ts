@@ -1,7 +1,7 @@
 import { createPublicKey, randomUUID, X509Certificate } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { tryFolder } from '../file-access.ts'
+import { makeFolder, tryFolder } from '../file-access.ts'
 import { createKey, pkcs8 } from './keys.ts'
 
 /** A private key and the certificate for it with its chain, PEM. */
@@ -31,7 +31,7 @@ export class CertificateFolder {
   }
 
   async open(): Promise<void> {
-    await mkdir(this.path, { recursive: true, mode: 0o700 })
+    await makeFolder(this.path)
   }
 
   /** Whether {@link open} and {@link accountKey} could; changes nothing. @throws what they would */

@@ -1,7 +1,7 @@
-import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, rename, stat } from 'node:fs/promises'
+import { constants, type Stats } from 'node:fs'
+import { type FileHandle, open, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { tryFolder } from '../file-access.ts'
+import { makeFolder, tryFolder } from '../file-access.ts'
 
 export interface RotatingFileInit {
   path: string
@@ -35,6 +35,7 @@ export class RotatingFile {
     await tryFolder(dirname(path))
     const there = await stat(path).catch(missing)
     if (there === undefined) return
+    refuseStream(path, there)
     const file = await open(path, constants.O_RDWR | constants.O_APPEND)
     await file.close()
   }
@@ -52,7 +53,8 @@ export class RotatingFile {
       if (there?.ino === open.ino && there.dev === open.dev) return
       await this.close()
     }
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    await makeFolder(dirname(path))
+    refuseStream(path, await stat(path).catch(missing))
     this.#open = await openAtEnd(path)
   }
 
@@ -114,6 +116,12 @@ async function openAtEnd(path: string): Promise<{ file: FileHandle; size: number
     await file.close()
     throw error
   }
+}
+
+/** A pipe or a device cannot be put aside, and `/dev/stdout` is one, or belongs to whoever reads it. */
+function refuseStream(path: string, found: Stats | undefined): void {
+  if (found === undefined || found.isFile() || found.isDirectory()) return
+  throw Object.assign(new Error(`ESPIPE: ${path} is no regular file`), { code: 'ESPIPE', path, syscall: 'open' })
 }
 
 /** What is not there is no failure; anything else is. */

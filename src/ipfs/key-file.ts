@@ -1,7 +1,8 @@
-import { chmod, link, lstat, mkdir, open, readFile, realpath, rename, rm } from 'node:fs/promises'
+import { chmod, link, lstat, open, readFile, realpath, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import type { Ed25519PrivateKey } from '@libp2p/interface'
+import { makeFolder } from '../file-access.ts'
 import { draftIn, removeStaleDrafts } from './key-drafts.ts'
 import { decodeKey, KeyFormatError } from './key-format.ts'
 import { IpfsSettingError } from './setting-error.ts'
@@ -24,7 +25,7 @@ export async function readKeyFile(file: string): Promise<Ed25519PrivateKey> {
  */
 export async function writeNewKeyFile(file: string, key: Ed25519PrivateKey): Promise<void> {
   await refuseLinkToNothing(file)
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  await makeFolder(dirname(file))
   await throughDraft(file, privateKeyToProtobuf(key), draft => link(draft, file))
 }
 

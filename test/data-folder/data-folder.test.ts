@@ -165,6 +165,15 @@ describe('a folder that cannot be used', () => {
     await folder.close()
   })
 
+  it.runIf(process.platform === 'linux')('says where the system keeps no files, and ends', async () => {
+    const sentence = /^DataFolderUnusable: the data folder \/proc\/none cannot be made: the system keeps no files there/
+    const attempts = [
+      () => openDataFolder('/proc/none', { command: 'serve', create: true }),
+      () => checkDataFolder('/proc/none')
+    ]
+    for (const attempt of attempts) expect(String(await attempt().catch((error: unknown) => error))).toMatch(sentence)
+  })
+
   it('says that a file is in the way', async () => {
     await writeFile(join(root, 'file'), '')
     const refusal = await openDataFolder(join(root, 'file'), { command: 'serve', create: true }).catch(

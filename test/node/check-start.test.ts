@@ -74,6 +74,13 @@ async function refusal(config: Config): Promise<string[]> {
 
 type Case = [what: string, expected: RegExp, configuration: () => string, prepare?: () => unknown]
 
+/** There `mkdir -p` of Node 24 never ends. */
+const belowProc: Case = [
+  'an audit log where the system keeps no files',
+  /log\.audit\.path: cannot write \/proc\/none\/audit \(EOPNOTSUPP\); the system keeps no files there/,
+  () => 'log: {audit: {path: /proc/none/audit}}'
+]
+
 /** Every refusal that a start knows. */
 const cases: Case[] = [
   ['a data folder that is a file', /is not a folder: move it away/, () => '', () => file('data')],
@@ -106,6 +113,12 @@ const cases: Case[] = [
     /log\.audit\.path: cannot write \S+ \(EISDIR\); it is a folder/,
     () => `log: {audit: {path: ${folder}}}`
   ],
+  [
+    'an audit log that is a pipe or a device',
+    /log\.audit\.path: cannot write \/dev\/null \(ESPIPE\); it is no regular file; name one/,
+    () => 'log: {audit: {path: /dev/null}}'
+  ],
+  ...(process.platform === 'linux' ? [belowProc] : []),
   [
     'an audit log of no size',
     /log\.audit\.size: 1KiB is too small; write at least 64KiB/,
