@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { CommanderError } from 'commander'
 import { Generator } from './load/generator.ts'
 import { describeMachine } from './machine.ts'
-import type { Bench, Row } from './measure.ts'
+import { type Bench, mergeRows, type Row, roundsOf } from './measure.ts'
 import { type BenchOptions, parseOptions, type RowName } from './options.ts'
 import { startProgress } from './progress.ts'
 import { type Report, renderReport } from './report.ts'
@@ -52,35 +52,41 @@ async function run(options: BenchOptions, folder: string, interrupt: AbortSignal
   const names: string[] = []
   let missing: string[] = []
   for (const name of options.rows) {
-    const signal = AbortSignal.any([interrupt, AbortSignal.timeout(groupLimit)])
-    // Each group on fresh processes and empty folders: none inherits the other's memory, nor fills the disk.
-    const own = await mkdtemp(join(folder, `${name}-`))
-    const generator = new Generator()
-    let targets: Targets | undefined
-    try {
-      targets = await startTargets({
-        folder: own,
-        tls: certificate,
-        peers: options.peers,
-        before: options.before,
-        signal
-      })
-      if (names.length === 0) names.push(...targets.all.map(target => target.name))
-      missing = targets.missing
-      const run = `${process.pid}-${Date.now()}`
-      const bench = { targets: targets.all, generator, rounds, run, folder: own, tls, progress, signal }
-      rows.push(...(await runGroup(name, bench, targets, options)))
-    } catch (error) {
-      // What was measured before is worth showing.
-      process.exitCode = 1
-      console.error(`${name}:`, error)
-      if (interrupt.aborted) break
-    } finally {
-      progress.stop()
-      await targets?.close()
-      await generator.close()
-      await rm(own, { recursive: true, force: true })
+    const parts: Row[][] = []
+    // What starts servers itself, every time, needs no other.
+    for (const share of name === 'start' ? [rounds] : roundsOf(rounds, options.starts)) {
+      const signal = AbortSignal.any([interrupt, AbortSignal.timeout(groupLimit)])
+      // Each group on fresh processes and empty folders: none inherits the other's memory, nor fills the disk.
+      const own = await mkdtemp(join(folder, `${name}-`))
+      const generator = new Generator()
+      let targets: Targets | undefined
+      try {
+        targets = await startTargets({
+          folder: own,
+          tls: certificate,
+          peers: options.peers,
+          before: options.before,
+          signal
+        })
+        if (names.length === 0) names.push(...targets.all.map(target => target.name))
+        missing = targets.missing
+        const run = `${process.pid}-${Date.now()}`
+        const bench = { targets: targets.all, generator, rounds: share, run, folder: own, tls, progress, signal }
+        parts.push(await runGroup(name, bench, targets, options))
+      } catch (error) {
+        // What was measured before is worth showing.
+        process.exitCode = 1
+        console.error(`${name}:`, error)
+        if (interrupt.aborted) break
+      } finally {
+        progress.stop()
+        await targets?.close()
+        await generator.close()
+        await rm(own, { recursive: true, force: true })
+      }
     }
+    rows.push(...mergeRows(parts))
+    if (interrupt.aborted) break
   }
   return { at: new Date().toISOString().slice(0, 16), machine, tls, rounds, targets: names, missing, rows }
 }

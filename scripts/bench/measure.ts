@@ -45,6 +45,37 @@ export interface Work {
   measure(target: Target, round: number, signal: AbortSignal): Promise<number>
 }
 
+/** Rows of the same work, measured on servers that were started anew in between, as if on one. */
+export function mergeRows(parts: readonly (readonly Row[])[]): Row[] {
+  const merged = new Map<string, Row>()
+  for (const row of parts.flat()) {
+    const { name, values, cpu, notes } = row
+    const before = merged.get(name)
+    merged.set(
+      name,
+      before === undefined
+        ? row
+        : {
+            ...before,
+            values: joined(before.values, values),
+            cpu: joined(before.cpu, cpu),
+            notes: [...before.notes, ...notes]
+          }
+    )
+  }
+  return [...merged.values()]
+}
+
+function joined(first: Row['values'], second: Row['values']): Row['values'] {
+  const names = new Set([...Object.keys(first), ...Object.keys(second)])
+  return Object.fromEntries([...names].map(name => [name, [...(first[name] ?? []), ...(second[name] ?? [])]]))
+}
+
+/** How many of the rounds each start of the servers has: all of them together, none of them none. */
+export function roundsOf(rounds: number, starts: number): number[] {
+  return Array.from({ length: starts }, (_, start) => Math.floor((rounds + starts - 1 - start) / starts))
+}
+
 /** The targets of a round, in an order that gives everyone every place. */
 export function rotated<Item>(items: readonly Item[], round: number): Item[] {
   const shift = items.length === 0 ? 0 : round % items.length

@@ -7,6 +7,8 @@ export interface BenchOptions {
   /** What to run; all of it when nothing was named. */
   rows: RowName[]
   rounds: number
+  /** Times that the servers are started; the rounds are divided among them. */
+  starts: number
   peers: Record<string, string>
   /** Another checkout of this project, measured instead of other registries. */
   before: string | undefined
@@ -18,6 +20,7 @@ export interface BenchOptions {
 
 interface Parsed {
   rounds: number
+  starts?: number
   peer: Record<string, string>
   before?: string
   json?: string
@@ -31,6 +34,11 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     .description('Measures this node against the registries that are installed here.')
     .argument('[rows...]', `what to run: ${rowNames.join(', ')}; default all`, collectRow)
     .option('--rounds <n>', 'interleaved rounds of each row', positive, 9)
+    .option(
+      '--starts <n>',
+      'divide the rounds among servers started so often; default 3 with --before, else 1',
+      positive
+    )
     .option('--peer <name=url>', 'a registry that runs already; may be repeated', collectPeer, {})
     .option('--before <folder>', 'a checkout of the version before with its dependencies, instead of other registries')
     .option('--json <file>', 'also write every figure to this file')
@@ -38,9 +46,18 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     .option('--size <GiB>', 'how much the row "memory" pushes and pulls', positive, 10)
     .exitOverride()
   program.parse([...argv], { from: 'user' })
-  const { rounds, peer, before, json, tls, size } = program.opts<Parsed>()
+  const { rounds, peer, before, json, tls, size, starts = before === undefined ? 1 : 3 } = program.opts<Parsed>()
   const [rows] = program.processedArgs as [RowName[]]
-  return { rows: rows.length === 0 ? [...rowNames] : rows, rounds, peers: peer, before, json, tls, size }
+  return {
+    rows: rows.length === 0 ? [...rowNames] : rows,
+    rounds,
+    starts: Math.min(rounds, starts),
+    peers: peer,
+    before,
+    json,
+    tls,
+    size
+  }
 }
 
 function collectRow(value: string, before: RowName[] | undefined): RowName[] {

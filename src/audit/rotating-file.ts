@@ -32,9 +32,8 @@ export class RotatingFile {
 
   /** Whether {@link open} could open the file; changes nothing. @throws what the file system says */
   static async check(path: string): Promise<void> {
-    await tryFolder(dirname(path))
-    const there = await stat(path).catch(missing)
-    if (there === undefined) return
+    const there = await stat(path).catch(missingOrBelowFile)
+    if (there === undefined) return tryFolder(dirname(path))
     refuseStream(path, there)
     const file = await open(path, constants.O_RDWR | constants.O_APPEND)
     await file.close()
@@ -53,8 +52,9 @@ export class RotatingFile {
       if (there?.ino === open.ino && there.dev === open.dev) return
       await this.close()
     }
-    await makeFolder(dirname(path))
-    refuseStream(path, await stat(path).catch(missing))
+    const there = await stat(path).catch(missingOrBelowFile)
+    if (there === undefined) await makeFolder(dirname(path))
+    else refuseStream(path, there)
     this.#open = await openAtEnd(path)
   }
 
@@ -118,9 +118,14 @@ async function openAtEnd(path: string): Promise<{ file: FileHandle; size: number
   }
 }
 
+/** Below a file nothing can be either: making the folder says so. */
+function missingOrBelowFile(error: unknown): undefined {
+  return error instanceof Error && 'code' in error && error.code === 'ENOTDIR' ? undefined : missing(error)
+}
+
 /** A pipe or a device cannot be put aside, and `/dev/stdout` is one, or belongs to whoever reads it. */
-function refuseStream(path: string, found: Stats | undefined): void {
-  if (found === undefined || found.isFile() || found.isDirectory()) return
+function refuseStream(path: string, found: Stats): void {
+  if (found.isFile() || found.isDirectory()) return
   throw Object.assign(new Error(`ESPIPE: ${path} is no regular file`), { code: 'ESPIPE', path, syscall: 'open' })
 }
 

@@ -5,6 +5,9 @@
  * @module
  */
 import { createHash } from 'node:crypto'
+import { mkdtemp, rmdir, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -373,7 +376,10 @@ export function uploadStagingContract({ setup }: StorageContract): void {
     })
 
     it('are listed with size and age', async () => {
-      const before = Date.now() - 5_000
+      // By the clock of the file system, which need not be that of this process.
+      const probe = await mkdtemp(join(tmpdir(), 'pinnace-clock-'))
+      const before = (await stat(probe)).mtimeMs - 5_000
+      await rmdir(probe)
       for (const [index, id] of ['one', 'two', 'three'].entries()) {
         await staging.create(id, 'sha256')
         await staging.append(id, body(pattern.subarray(0, index * MiB)))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Bench, Work } from '../../../scripts/bench/measure.ts'
-import { rotated, runRow } from '../../../scripts/bench/measure.ts'
+import type { Bench, Row, Work } from '../../../scripts/bench/measure.ts'
+import { mergeRows, rotated, roundsOf, runRow } from '../../../scripts/bench/measure.ts'
 import type { Progress } from '../../../scripts/bench/progress.ts'
 
 const quiet: Progress = { begin() {}, step() {}, stop() {} }
@@ -14,6 +14,34 @@ function benchOf(rounds: number, signal = new AbortController().signal): Omit<Be
 async function run(bench: Omit<Bench, 'generator'>, work: Partial<Work>): ReturnType<typeof runRow> {
   return runRow(bench, { name: 'work', unit: 'x', better: 'more', measure: async () => 1, ...work })
 }
+
+describe('several starts of the servers', () => {
+  it('share the rounds', () => {
+    expect(roundsOf(9, 3)).toEqual([3, 3, 3])
+    expect(roundsOf(10, 3)).toEqual([4, 3, 3])
+    expect(roundsOf(2, 1)).toEqual([2])
+  })
+  it('make one row of what each measured, in the order measured', () => {
+    const row = (name: string, a: number, note: string): Row => ({
+      name,
+      unit: 's',
+      better: 'less',
+      values: { a: [a], b: [undefined] },
+      cpu: { a: [a / 10] },
+      notes: [note]
+    })
+    const parts = [[row('x', 1, 'one'), row('y', 2, 'two')], [row('x', 3, 'three')], []]
+    expect(mergeRows(parts)).toEqual([
+      {
+        ...row('x', 0, ''),
+        values: { a: [1, 3], b: [undefined, undefined] },
+        cpu: { a: [0.1, 0.3] },
+        notes: ['one', 'three']
+      },
+      row('y', 2, 'two')
+    ])
+  })
+})
 
 describe('a row', () => {
   it('warms everyone up, then gives everyone every place', async () => {

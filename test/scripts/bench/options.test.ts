@@ -10,8 +10,13 @@ afterEach(() => {
 
 describe('the command line of the bench', () => {
   it('runs everything nine times by default', () => {
-    const expected = { rows: [...rowNames], rounds: 9, peers: {}, json: undefined, tls: false, size: 10 }
+    const expected = { rows: [...rowNames], rounds: 9, starts: 1, peers: {}, json: undefined, tls: false, size: 10 }
     expect(parseOptions([])).toEqual(expected)
+  })
+  it('starts the servers three times where two versions are compared, and never more often than there are rounds', () => {
+    expect(parseOptions(['--before', '../before']).starts).toBe(3)
+    expect(parseOptions(['--before', '../before', '--rounds', '2']).starts).toBe(2)
+    expect(parseOptions(['--starts', '5']).starts).toBe(5)
   })
   it('takes several rows and peers', () => {
     const peers = ['--peer', 'zot=http://127.0.0.1:5050/', '--peer', 'hub=https://registry.example']
