@@ -1,9 +1,10 @@
-import { readdir, rm, stat } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** ms after which nobody is still writing 68 bytes, whatever process has the number by now. */
 const old = 60_000
-const named = /^\.key-(\d+)-\d+$/
+/** Its process, and when it began, ms since epoch by the clock of that process: the file system's may be another. */
+const named = /^\.key-(\d+)-(\d+)$/
 
 /** Where a key is written before it takes its place, in the same folder. */
 export function draftIn(folder: string): string {
@@ -16,10 +17,10 @@ export function draftIn(folder: string): string {
  */
 export async function removeStaleDrafts(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
-    const [, pid] = named.exec(name) ?? []
+    const [, pid, at] = named.exec(name) ?? []
     if (pid === undefined) continue
-    const file = join(folder, name)
-    if (!isRunning(Number(pid)) || (await isOld(file))) await rm(file, { force: true }).catch(() => {})
+    const isOld = Date.now() - Number(at) > old
+    if (isOld || !isRunning(Number(pid))) await rm(join(folder, name), { force: true }).catch(() => {})
   }
 }
 
@@ -29,9 +30,4 @@ function isRunning(pid: number): boolean {
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
-}
-
-async function isOld(file: string): Promise<boolean> {
-  const found = await stat(file).catch(() => undefined)
-  return found !== undefined && Date.now() - found.mtimeMs > old
 }
