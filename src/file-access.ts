@@ -60,11 +60,12 @@ export async function tryFolder(folder: string): Promise<void> {
     if (found === undefined) continue
     if (found.isDirectory()) {
       const { type } = await statfs(path)
-      if (type === procfs) throw noFiles(path)
+      if (type === procfs)
+        throw systemError({ code: 'EOPNOTSUPP', path, syscall: 'mkdir' }, `the system keeps no files in ${path}`)
       return access(path, constants.W_OK | constants.X_OK)
     }
     const code = path === resolve(folder) ? 'EEXIST' : 'ENOTDIR'
-    throw Object.assign(new Error(`${code}: ${path} is no folder`), { code, path, syscall: 'mkdir' })
+    throw systemError({ code, path, syscall: 'mkdir' }, `${path} is no folder`)
   }
 }
 
@@ -81,9 +82,9 @@ export async function makeFolder(folder: string): Promise<void> {
 /** As statfs(2) gives it. */
 const procfs = 0x9fa0
 
-function noFiles(path: string): Error {
-  const code = 'EOPNOTSUPP'
-  return Object.assign(new Error(`${code}: the system keeps no files in ${path}`), { code, path, syscall: 'mkdir' })
+/** An error as the system's calls give it, for what they would not refuse, or not in time. */
+export function systemError(fields: { code: string; path: string; syscall: string }, what: string): Error {
+  return Object.assign(new Error(`${fields.code}: ${what}`), fields)
 }
 
 /** A path as it is typed in a shell. */

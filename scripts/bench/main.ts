@@ -11,7 +11,7 @@ import { Generator } from './load/generator.ts'
 import { describeMachine } from './machine.ts'
 import { type Bench, mergeRows, type Row, roundsOf } from './measure.ts'
 import { type BenchOptions, parseOptions, type RowName } from './options.ts'
-import { startProgress } from './progress.ts'
+import { type Progress, startProgress } from './progress.ts'
 import { type Report, renderReport } from './report.ts'
 import { manifestRows } from './rows/manifest.ts'
 import { memoryRows } from './rows/memory.ts'
@@ -22,6 +22,7 @@ import { signedInRows } from './rows/signed-in.ts'
 import { startRows } from './rows/start.ts'
 import { makeCertificate } from './targets/certificate.ts'
 import { startTargets, type Targets } from './targets/start.ts'
+import type { Certificate } from './targets/target.ts'
 
 /** ms that all measurements of one group of rows may take together. */
 const groupLimit = 20 * 60_000
@@ -43,52 +44,66 @@ async function runGroup(name: RowName, bench: Bench, targets: Targets, options: 
   }
 }
 
+/** What all groups of rows of a run share. */
+interface Run {
+  options: BenchOptions
+  folder: string
+  certificate: Certificate | undefined
+  progress: Progress
+  interrupt: AbortSignal
+}
+
+interface Measured {
+  rows: Row[]
+  targets: string[]
+  missing: string[]
+}
+
+/** One group of rows on fresh processes and empty folders: none inherits the memory of another, nor fills the disk. */
+async function measureGroup(name: RowName, rounds: number, run: Run): Promise<Measured> {
+  const { options, progress, certificate } = run
+  const signal = AbortSignal.any([run.interrupt, AbortSignal.timeout(groupLimit)])
+  const folder = await mkdtemp(join(run.folder, `${name}-`))
+  const generator = new Generator()
+  let targets: Targets | undefined
+  try {
+    const { peers, before, tls } = options
+    targets = await startTargets({ folder, tls: certificate, peers, before, signal })
+    const id = `${process.pid}-${Date.now()}`
+    const bench = { targets: targets.all, generator, rounds, run: id, folder, tls, progress, signal }
+    const rows = await runGroup(name, bench, targets, options)
+    return { rows, targets: targets.all.map(target => target.name), missing: targets.missing }
+  } finally {
+    progress.stop()
+    await targets?.close()
+    await generator.close()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
 async function run(options: BenchOptions, folder: string, interrupt: AbortSignal): Promise<Report> {
-  const { rounds, tls } = options
+  const { rounds, starts, tls } = options
   const machine = describeMachine()
   const progress = startProgress(process.stderr)
   const certificate = tls ? await makeCertificate(folder, interrupt) : undefined
-  const rows: Row[] = []
-  const names: string[] = []
-  let missing: string[] = []
-  for (const name of options.rows) {
-    const parts: Row[][] = []
-    // What starts servers itself, every time, needs no other.
-    for (const share of name === 'start' ? [rounds] : roundsOf(rounds, options.starts)) {
-      const signal = AbortSignal.any([interrupt, AbortSignal.timeout(groupLimit)])
-      // Each group on fresh processes and empty folders: none inherits the other's memory, nor fills the disk.
-      const own = await mkdtemp(join(folder, `${name}-`))
-      const generator = new Generator()
-      let targets: Targets | undefined
-      try {
-        targets = await startTargets({
-          folder: own,
-          tls: certificate,
-          peers: options.peers,
-          before: options.before,
-          signal
-        })
-        if (names.length === 0) names.push(...targets.all.map(target => target.name))
-        missing = targets.missing
-        const run = `${process.pid}-${Date.now()}`
-        const bench = { targets: targets.all, generator, rounds: share, run, folder: own, tls, progress, signal }
-        parts.push(await runGroup(name, bench, targets, options))
-      } catch (error) {
-        // What was measured before is worth showing.
-        process.exitCode = 1
-        console.error(`${name}:`, error)
-        if (interrupt.aborted) break
-      } finally {
-        progress.stop()
-        await targets?.close()
-        await generator.close()
-        await rm(own, { recursive: true, force: true })
-      }
+  const measured: Measured[] = []
+  // The rows "start" start their servers themselves, in every round.
+  const groups = options.rows.flatMap(name =>
+    (name === 'start' ? [rounds] : roundsOf(rounds, starts)).map(share => ({ name, share }))
+  )
+  for (const { name, share } of groups) {
+    try {
+      measured.push(await measureGroup(name, share, { options, folder, certificate, progress, interrupt }))
+    } catch (error) {
+      // What was measured before is worth showing.
+      process.exitCode = 1
+      console.error(`${name}:`, error)
+      if (interrupt.aborted) break
     }
-    rows.push(...mergeRows(parts))
-    if (interrupt.aborted) break
   }
-  return { at: new Date().toISOString().slice(0, 16), machine, tls, rounds, targets: names, missing, rows }
+  const { targets = [], missing = [] } = measured[0] ?? {}
+  const rows = mergeRows(measured.map(part => part.rows))
+  return { at: new Date().toISOString().slice(0, 16), machine, tls, rounds, targets, missing, rows }
 }
 
 async function main(): Promise<void> {

@@ -45,7 +45,7 @@ export interface Work {
   measure(target: Target, round: number, signal: AbortSignal): Promise<number>
 }
 
-/** Rows of the same work, measured on servers that were started anew in between, as if on one. */
+/** Joins the rows of one name, which were measured on servers started several times: all values in one row. */
 export function mergeRows(parts: readonly (readonly Row[])[]): Row[] {
   const merged = new Map<string, Row>()
   for (const row of parts.flat()) {
@@ -71,7 +71,7 @@ function joined(first: Row['values'], second: Row['values']): Row['values'] {
   return Object.fromEntries([...names].map(name => [name, [...(first[name] ?? []), ...(second[name] ?? [])]]))
 }
 
-/** How many of the rounds each start of the servers has: all of them together, none of them none. */
+/** The rounds divided among the starts of the servers, at least one each. `starts` is at most `rounds`. */
 export function roundsOf(rounds: number, starts: number): number[] {
   return Array.from({ length: starts }, (_, start) => Math.floor((rounds + starts - 1 - start) / starts))
 }

@@ -1,7 +1,7 @@
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, open, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { makeFolder, tryFolder } from '../file-access.ts'
+import { makeFolder, systemError, tryFolder } from '../file-access.ts'
 
 export interface RotatingFileInit {
   path: string
@@ -118,15 +118,15 @@ async function openAtEnd(path: string): Promise<{ file: FileHandle; size: number
   }
 }
 
-/** Below a file nothing can be either: making the folder says so. */
+/** A path below a file is absent too: making its folder then fails with the reason. */
 function missingOrBelowFile(error: unknown): undefined {
   return error instanceof Error && 'code' in error && error.code === 'ENOTDIR' ? undefined : missing(error)
 }
 
-/** A pipe or a device cannot be put aside, and `/dev/stdout` is one, or belongs to whoever reads it. */
+/** A pipe or a device, such as `/dev/stdout` often is, cannot be rotated. */
 function refuseStream(path: string, found: Stats): void {
   if (found.isFile() || found.isDirectory()) return
-  throw Object.assign(new Error(`ESPIPE: ${path} is no regular file`), { code: 'ESPIPE', path, syscall: 'open' })
+  throw systemError({ code: 'ESPIPE', path, syscall: 'open' }, `${path} is no regular file`)
 }
 
 /** What is not there is no failure; anything else is. */

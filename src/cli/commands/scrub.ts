@@ -127,7 +127,7 @@ function describeReport(report: ScrubReport, { left, push }: { left: number; pus
 
 /** They ask for the manifest first, and are told that it is here. */
 const beforeOthersPush =
-  'docker, podman and skopeo push what is missing; crane, oras and regctl only after: pinnace rm REPOSITORY@DIGEST ("pinnace inspect IMAGE" prints the digest)'
+  'docker, podman and skopeo push what is missing; crane, oras and regctl only after: pinnace rm REPOSITORY@DIGEST (removes its tags too; "pinnace inspect IMAGE" prints the digest)'
 
 function summary({ blobs, manifests, bytes, damages }: Readonly<ScrubReport>): string {
   return `${count(blobs, 'blob')}, ${count(manifests, 'manifest')} (${showBytes(bytes)}), ${damages} damaged`
